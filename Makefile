@@ -1,0 +1,46 @@
+# Each target works alone on a fresh machine with Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LOCK   := .ci/requirements.lock
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check format lint types layers wheel lock clean
+
+demo: $(READY)            ## scan an organization served on this machine, write reports/latest
+	$(BIN)/iamaudit demo
+
+test: $(READY)            ## every test
+	$(BIN)/pytest
+
+check: format lint types layers wheel test   ## what CI runs
+
+format: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+wheel: $(READY)           ## build the wheel and try it in an environment of its own
+	$(BIN)/python .ci/smoke_wheel.py
+
+lock:                     ## renew the locked versions (needs uv on PATH)
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --no-emit-package iamaudit \
+	  -o $(LOCK) pyproject.toml
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(READY): pyproject.toml $(LOCK)
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "iamaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@

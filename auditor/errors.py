@@ -1,0 +1,43 @@
+"""The two kinds of failure that are not bugs."""
+
+from enum import StrEnum
+
+
+class AuditError(Exception):
+    """Raised when the operator can mend what went wrong; shown as one line with the hint."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NothingAuditedError(AuditError):
+    """Raised when the request was fine but nothing at all could be audited."""
+
+
+class PolicyError(AuditError):
+    """Raised when a policy can't be loaded, or one of its rules can't be evaluated."""
+
+
+class FailureKind(StrEnum):
+    """What a failed AWS call means to the code that asked."""
+
+    DENIED = "denied"
+    GONE = "gone"
+    THROTTLED = "throttled"
+    CREDENTIALS = "credentials"
+    UNAVAILABLE = "unavailable"
+    OTHER = "other"
+
+
+class AwsFailure(Exception):  # noqa: N818 -- AWS failing us is a value, not an error of ours
+    """Raised when AWS refused or failed one call, after the retries."""
+
+    def __init__(self, *, operation: str, code: str, message: str, kind: FailureKind) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.operation = operation
+        """The action as an IAM policy names it: `iam:ListUsers`."""
+        self.code = code
+        """AWS's error code, or the name of the transport error."""
+        self.message = message
+        self.kind = kind

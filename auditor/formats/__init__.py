@@ -1,0 +1,1 @@
+"""Report formats: one module each, reading a stored run only."""

@@ -1,0 +1,221 @@
+"""The report document, schema version 1: the contract behind every format."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Instant = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", description="RFC 3339, in UTC"),
+]
+Count = Annotated[int, Field(ge=0)]
+SeverityName = Literal["critical", "high", "medium", "low", "info"]
+AccountIdText = Annotated[str, Field(pattern=r"^\d{12}$")]
+
+
+class Part(BaseModel):
+    """A closed object: members that the contract does not name are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tool(Part):
+    """What wrote the report."""
+
+    name: Literal["iamaudit"]
+    version: str
+
+
+class Policy(Part):
+    """A policy that judged the run."""
+
+    id: str
+    title: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    params: dict[str, str]
+
+
+class RunPart(Part):
+    """The run."""
+
+    id: str
+    started_at: Instant
+    finished_at: Instant | None = Field(description="null where the run was interrupted")
+    now: Instant = Field(description="the instant that ages are measured from")
+    source: Literal["live", "report"]
+    partition: str
+    caller_arn: str
+    policies: list[Policy]
+    api_calls: dict[str, Count] = Field(description="calls made, by action; retries count once")
+    throttled: Count = Field(description="answers that told the tool to slow down")
+
+
+class AccountCounts(Part):
+    """Accounts by outcome."""
+
+    total: Count
+    audited: Count
+    partial: Count
+    unreachable: Count
+    skipped: Count
+
+
+class Gap(Part):
+    """What could not be judged, and the permission that would mend it."""
+
+    rule_id: str
+    keys: Count
+    accounts: Count
+    operation: str
+    code: str
+    message: str
+    statement: dict[str, object] | None = Field(
+        description="the IAM policy statement that would grant the operation, where it was denied"
+    )
+
+
+class CoveragePart(Part):
+    """What was looked at, and what was not."""
+
+    complete: bool
+    accounts: AccountCounts
+    users: Count
+    keys: Count
+    unknown_last_use: Count
+    gaps: list[Gap]
+
+
+class AccountError(Part):
+    """One call that AWS refused or failed."""
+
+    operation: str
+    code: str
+    message: str
+    subject: str | None = Field(description="the user or key; null for the account as a whole")
+
+
+class AccountPart(Part):
+    """One account in scope."""
+
+    id: AccountIdText
+    name: str | None
+    ou: str | None
+    state: str | None
+    outcome: Literal["audited", "partial", "unreachable", "skipped"]
+    via: Literal["role", "caller"] | None
+    role_arn: str | None
+    credential_report_at: Instant | None
+    users: Count
+    keys: Count
+    errors: list[AccountError]
+
+
+class LastUsed(Part):
+    """When, for which service and in which region a key was last used."""
+
+    state: Literal["used", "never", "unknown"]
+    at: Instant | None
+    service: str | None
+    region: str | None
+    reason: str | None = Field(description="why it is unknown")
+
+
+class Key(Part):
+    """One access key."""
+
+    account_id: AccountIdText
+    user_name: str
+    user_arn: str
+    user_class: str | None = Field(description="null where what the class depends on is unknown")
+    access_key_id: str | None = Field(description="null for a root key: only its slot is known")
+    slot: Literal[1, 2] | None
+    status: Literal["Active", "Inactive", "Expired"]
+    created_at: Instant | None
+    age_days: Count | None
+    idle_days: Count | None
+    last_used: LastUsed
+    violations: list[str] = Field(description="ids of the rules it breaks, open or exempt")
+
+
+class FindingPart(Part):
+    """One rule that a key breaks, is exempt from, or could not be judged by."""
+
+    id: str
+    rule_id: str
+    title: str
+    severity: SeverityName
+    status: Literal["open", "exempt", "indeterminate"]
+    account_id: AccountIdText
+    user_name: str
+    access_key_id: str | None
+    message: str
+    remedy: Literal["none", "rotate", "deactivate", "delete"]
+    controls: list[str]
+    exemption: str | None
+
+
+class OpenCounts(Part):
+    """Open findings by severity."""
+
+    critical: Count
+    high: Count
+    medium: Count
+    low: Count
+    info: Count
+
+
+class Summary(Part):
+    """Findings, counted."""
+
+    open: OpenCounts
+    exempt: Count
+    indeterminate: Count
+
+
+class ComplianceAccount(Part):
+    """One control in one account."""
+
+    id: AccountIdText
+    passed: Count
+    failed: Count
+    exempt: Count
+    indeterminate: Count
+
+
+class Compliance(Part):
+    """One control over the whole run, counted in keys or in accounts."""
+
+    framework: str
+    control: str
+    unit: Literal["key", "account"]
+    passed: Count
+    failed: Count
+    exempt: Count
+    indeterminate: Count
+    not_assessed: Count = Field(
+        description="accounts in scope that were not, or not wholly, read; in accounts always"
+    )
+    accounts: list[ComplianceAccount]
+
+
+class Report(Part):
+    """A whole report, schema version 1."""
+
+    schema_version: Literal[1]
+    tool: Tool
+    run: RunPart
+    coverage: CoveragePart
+    accounts: list[AccountPart]
+    keys: list[Key]
+    findings: list[FindingPart]
+    summary: Summary
+    compliance: list[Compliance]
+    plan: None
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema (2020-12) of `report.json`."""
+    schema = Report.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

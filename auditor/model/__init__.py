@@ -1,0 +1,1 @@
+"""The nouns: frozen, slotted, keyword-only values of the standard library."""

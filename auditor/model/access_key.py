@@ -1,0 +1,57 @@
+"""Access keys and what is known of their use."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, TypeAlias
+
+from auditor.model.unknown import Unknown
+
+AccessKeyId = NewType("AccessKeyId", str)
+
+
+class KeyStatus(StrEnum):
+    """`Status` of an access key; only an active one signs requests."""
+
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    EXPIRED = "Expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Used at least once since AWS began tracking (2015-04-22)."""
+
+    at: datetime
+    """In UTC; AWS records one use in 15 minutes, and with delay."""
+    service: str
+    region: str
+    """`N/A` for services without regions; that does not mean unused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeverUsed:
+    """AWS answered and has no use on record."""
+
+
+LastUse: TypeAlias = Used | NeverUsed | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """One long-lived credential, as AWS described it at inventory time."""
+
+    id: AccessKeyId | None
+    """None for a root key, of which only the credential report tells."""
+    slot: int | None = None
+    """1 or 2, the credential report's column, where the id is not known."""
+    status: KeyStatus
+    created_at: datetime | None
+    """In UTC; None where the credential report gives no date for a root key."""
+    last_use: LastUse
+    """Used, NeverUsed, or Unknown with the reason; never a None that could mean either."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the key can sign requests."""
+        return self.status is KeyStatus.ACTIVE

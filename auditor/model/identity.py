@@ -1,0 +1,41 @@
+"""Identities that can own access keys: IAM users and the root user."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from auditor.model.unknown import Known
+
+ROOT_USER_NAME = "<root_account>"
+"""The credential report's name for the root user; no IAM user can be called so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IamUser:
+    """One entry of ListUsers."""
+
+    name: str
+    arn: str
+    path: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An IAM user or the root user, with what the enrichment could learn."""
+
+    name: str
+    arn: str
+    path: str
+    created_at: datetime | None
+    root: bool
+    password_enabled: Known[bool]
+    mfa: Known[bool]
+    tags: Known[Mapping[str, str]] = field(hash=False)
+    groups: Known[tuple[str, ...]]
+    policies: Known[tuple[str, ...]]
+    """ARNs of managed and names of inline policies, attached directly or through a group."""
+    admin: Known[bool]
+    """Whether some policy allows every action on every resource without a condition."""
+    quarantined: Known[bool]
+    """Whether AWS attached an AWSCompromisedKeyQuarantine policy to the user."""

@@ -1,0 +1,153 @@
+"""What the verbs need from the world, as protocols."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
+from auditor.model.account import Account, AccountId, Via
+from auditor.model.identity import IamUser
+from auditor.model.inventory import AccountInventory, UserInventory
+from auditor.model.run import Run
+from auditor.model.unknown import Known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDetails:
+    """What GetAccountAuthorizationDetails tells of one user."""
+
+    tags: Mapping[str, str] = field(hash=False)
+    groups: tuple[str, ...]
+    policies: tuple[str, ...]
+    admin: Known[bool]
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One row of the credential report, of the columns that matter here."""
+
+    arn: str
+    created_at: datetime | None
+    password_enabled: Known[bool]
+    mfa: Known[bool]
+    keys: tuple[AccessKey, ...]
+    """The filled slots; ids are not in the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialReport:
+    """A parsed credential report."""
+
+    generated_at: datetime
+    root: ReportRow | None
+    users: Mapping[str, ReportRow] = field(hash=False)
+    """By ARN, the root user excepted."""
+
+
+class IamReader(Protocol):
+    """The read operations of one account; each raises AwsFailure."""
+
+    def users(self) -> AsyncIterator[Sequence[IamUser]]:
+        """Yield ListUsers page by page, 1000 users a page."""
+        ...
+
+    async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
+        """Return all keys of a user (ListAccessKeys, all pages), their last use not yet asked."""
+        ...
+
+    async def last_use(self, key_id: AccessKeyId) -> LastUse:
+        """Return Used or NeverUsed (GetAccessKeyLastUsed)."""
+        ...
+
+    async def credential_report(self) -> CredentialReport:
+        """Generate, await and parse the credential report."""
+        ...
+
+    async def user_details(self) -> Mapping[str, UserDetails]:
+        """Return GetAccountAuthorizationDetails of all users, by user name."""
+        ...
+
+    async def has_password(self, user_name: str) -> bool:
+        """Whether the user can sign in to the console (GetLoginProfile)."""
+        ...
+
+    async def root_keys_present(self) -> bool:
+        """Whether the root user has any access key (GetAccountSummary)."""
+        ...
+
+    async def users_with_policy(self, policy_arn: str) -> frozenset[str]:
+        """Return the names of users that a policy is attached to (ListEntitiesForPolicy)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount:
+    """An account that credentials could be had for."""
+
+    reader: IamReader
+    via: Via
+    role_arn: str | None
+
+
+class Sessions(Protocol):
+    """The way into accounts."""
+
+    def open(self, account: Account) -> AbstractAsyncContextManager[OpenAccount]:
+        """Give credentials for the account while the context lasts; raise AwsFailure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who runs the tool (GetCallerIdentity)."""
+
+    account_id: AccountId
+    arn: str
+    partition: str
+
+
+class Organizations(Protocol):
+    """AWS Organizations as seen by the caller; each method raises AwsFailure or AuditError."""
+
+    def accounts(self, parent_id: str | None) -> AsyncIterator[Account]:
+        """Yield the accounts below a root or OU (None: the whole organization), top-down."""
+        ...
+
+    async def tags(self, account_id: AccountId) -> Mapping[str, str]:
+        """Return the tags of an account (ListTagsForResource)."""
+        ...
+
+
+class RunStore(Protocol):
+    """Where runs are kept; every report reads from here."""
+
+    def begin(self, run: Run, accounts: Sequence[Account]) -> None:
+        """Commit the run's row and its accounts, each still unread."""
+        ...
+
+    def save(self, run_id: str, inventory: AccountInventory) -> None:
+        """Commit one account, whole."""
+        ...
+
+    def finish(self, run: Run) -> None:
+        """Commit the end of the run."""
+        ...
+
+    def inventories(self, run_id: str) -> Iterator[tuple[AccountInventory, Iterator[UserInventory]]]:
+        """Yield the accounts of a run in order of id, each with a stream of its users."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, and waiting for it to pass."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
