@@ -136,7 +136,9 @@ class RunStore(Protocol):
         """Commit the end of the run."""
         ...
 
-    def inventories(self, run_id: str) -> Iterator[tuple[AccountInventory, Iterator[UserInventory]]]:
+    def inventories(
+        self, run_id: str
+    ) -> Iterator[tuple[AccountInventory, Iterator[UserInventory]]]:
         """Yield the accounts of a run in order of id, each with a stream of its users."""
         ...
 

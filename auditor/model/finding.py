@@ -69,9 +69,7 @@ class Finding:
     """For an indeterminate finding: why it did not tell."""
 
 
-def finding_id(
-    *, partition: str, account_id: str, user_name: str, key: str, rule_id: str
-) -> str:
+def finding_id(*, partition: str, account_id: str, user_name: str, key: str, rule_id: str) -> str:
     """Return an id that is the same in every run for the same key and rule.
 
     `key` is the access key id, or `slot-N` where only the slot is known.

@@ -1,0 +1,157 @@
+"""The only place that starts tasks: bounded, fair, cancellable."""
+
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from math import ceil
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def together(*works: Callable[[], Awaitable[None]]) -> None:
+    """Run the works at the same time; the first to fail cancels the rest and is raised."""
+    try:
+        async with anyio.create_task_group() as group:
+            for work in works:
+                group.start_soon(work)
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
+
+
+async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, limit: int) -> None:
+    """Run `work` on every item, at most `limit` at the same time."""
+
+    async def stream() -> AsyncIterator[T]:
+        for item in items:
+            yield item
+
+    await each_of(stream(), work, limit=limit)
+
+
+async def each_of(
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, limit: int
+) -> None:
+    """Run `work` on items as they come, at most `limit` at the same time.
+
+    An item is asked for only when a worker is free, so memory stays flat. The first failure,
+    of `items` too, cancels the rest and is raised.
+    """
+    send, receive = anyio.create_memory_object_stream[T](0)
+
+    async def feed() -> None:
+        async with send:
+            async for item in items:
+                await send.send(item)
+
+    async def serve() -> None:
+        async with receive.clone() as mine:
+            async for item in mine:
+                await work(item)
+
+    async with receive:
+        await together(feed, *[serve] * limit)
+
+
+async def until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
+    """Run `work`; return True if SIGINT or SIGTERM cancelled it before it ended."""
+    interrupted = False
+
+    async with anyio.create_task_group() as group:
+
+        async def listen() -> None:
+            nonlocal interrupted
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    interrupted = True
+                    group.cancel_scope.cancel()
+                    return
+
+        async def run() -> None:
+            await work()
+            group.cancel_scope.cancel()
+
+        group.start_soon(listen)
+        group.start_soon(run)
+    return interrupted
+
+
+class Bound:
+    """At most `total` calls at the same time, shared fairly among the open shares.
+
+    Each share may hold an equal part of the total, so calls of one account that hang or wait
+    for a throttle to pass never take the places of the others.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._busy = 0
+        self._shares: deque[Share] = deque()
+
+    @asynccontextmanager
+    async def share(self) -> AsyncIterator["Share"]:
+        """Take part in the bound while the context lasts."""
+        mine = Share(self)
+        self._shares.append(mine)
+        try:
+            yield mine
+        finally:
+            self._shares.remove(mine)
+            self.grant()
+
+    def grant(self) -> None:
+        """Give free places to the shares in turn, up to an equal part each."""
+        if not self._shares:
+            return
+        part = max(1, ceil(self._total / len(self._shares)))
+        idle = 0
+        while self._busy < self._total and idle < len(self._shares):
+            share = self._shares[0]
+            self._shares.rotate(-1)
+            if share.waiting and share.busy < part:
+                idle = 0
+                self._busy += 1
+                share.busy += 1
+                share.waiting.popleft().set()
+            else:
+                idle += 1
+
+    def free(self, share: "Share") -> None:
+        """Take one place back."""
+        self._busy -= 1
+        share.busy -= 1
+        self.grant()
+
+
+class Share:
+    """One account's part of a Bound; entered around each call."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self.busy = 0
+        self.waiting: deque[anyio.Event] = deque()
+
+    async def __aenter__(self) -> None:
+        turn = anyio.Event()
+        self.waiting.append(turn)
+        self._bound.grant()
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():
+                self._bound.free(self)
+            else:
+                self.waiting.remove(turn)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._bound.free(self)
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the exception that started the group's end."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

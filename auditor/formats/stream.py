@@ -1,0 +1,51 @@
+"""What a format is given: a judged run as streams of plain document parts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+Row = Mapping[str, Any]
+"""One part of the document, in the shape of its model in `auditor.formats.document`."""
+
+
+class ReportStream(Protocol):
+    """One judged run; each iterator may be asked for again and reads the store anew."""
+
+    def tool(self) -> Row:
+        """Return `document.Tool`."""
+        ...
+
+    def run(self) -> Row:
+        """Return `document.RunPart`."""
+        ...
+
+    def coverage(self) -> Row:
+        """Return `document.CoveragePart`, its gaps included."""
+        ...
+
+    def accounts(self) -> Iterator[Row]:
+        """Yield `document.AccountPart`, in order of id."""
+        ...
+
+    def keys(self) -> Iterator[Row]:
+        """Yield `document.Key`, in order of account, user and key."""
+        ...
+
+    def findings(self) -> Iterator[Row]:
+        """Yield `document.FindingPart`, in order of account, user, key and rule."""
+        ...
+
+    def summary(self) -> Row:
+        """Return `document.Summary`."""
+        ...
+
+    def compliance(self) -> Iterator[Row]:
+        """Yield `document.Compliance`, in order of framework and control."""
+        ...
+
+    def rules(self) -> Sequence[Row]:
+        """Return the rules that judged: id, title, severity, when, remedy, controls."""
+        ...
+
+    def plan(self) -> None:
+        """Return the plan; there is none yet."""
+        ...
