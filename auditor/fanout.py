@@ -2,17 +2,18 @@
 
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from math import ceil
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
 T = TypeVar("T")
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def together(*works: Callable[[], Awaitable[None]]) -> None:
+async def together(*works: Work) -> None:
     """Run the works at the same time; the first to fail cancels the rest and is raised."""
     try:
         async with anyio.create_task_group() as group:
@@ -56,26 +57,25 @@ async def each_of(
         await together(feed, *[serve] * limit)
 
 
-async def until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
+async def until_interrupted(work: Work) -> bool:
     """Run `work`; return True if SIGINT or SIGTERM cancelled it before it ended."""
     interrupted = False
 
-    async with anyio.create_task_group() as group:
+    with anyio.CancelScope() as scope:
 
         async def listen() -> None:
             nonlocal interrupted
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     interrupted = True
-                    group.cancel_scope.cancel()
+                    scope.cancel()
                     return
 
         async def run() -> None:
             await work()
-            group.cancel_scope.cancel()
+            scope.cancel()
 
-        group.start_soon(listen)
-        group.start_soon(run)
+        await together(listen, run)
     return interrupted
 
 

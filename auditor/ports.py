@@ -8,6 +8,8 @@ from typing import Protocol
 
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
 from auditor.model.account import Account, AccountId, Via
+from auditor.model.compliance import ControlResult
+from auditor.model.finding import JudgedKey
 from auditor.model.identity import IamUser
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run
@@ -62,8 +64,12 @@ class IamReader(Protocol):
         """Return Used or NeverUsed (GetAccessKeyLastUsed)."""
         ...
 
+    async def generate_credential_report(self) -> bool:
+        """Ask for a report; whether one is complete (GenerateCredentialReport)."""
+        ...
+
     async def credential_report(self) -> CredentialReport:
-        """Generate, await and parse the credential report."""
+        """Return the complete report, parsed (GetCredentialReport)."""
         ...
 
     async def user_details(self) -> Mapping[str, UserDetails]:
@@ -143,11 +149,27 @@ class RunStore(Protocol):
         ...
 
 
+class Progress(Protocol):
+    """Who wants to know how far the scan is."""
+
+    def called(self, operation: str) -> None:
+        """Note a call, retries not counted."""
+        ...
+
+    def throttled(self) -> None:
+        """Note an answer that told us to slow down."""
+        ...
+
+
 class Clock(Protocol):
     """The time, and waiting for it to pass."""
 
     def now(self) -> datetime:
         """Return the time in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, from an arbitrary start."""
         ...
 
     async def sleep(self, seconds: float) -> None:

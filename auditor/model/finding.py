@@ -69,6 +69,21 @@ class Finding:
     """For an indeterminate finding: why it did not tell."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedKey:
+    """What the policies say about one key of the store."""
+
+    account_id: str
+    user_name: str
+    position: int | None
+    """Of the key among the user's, from 0; None where it is not known whether there is a key."""
+    user_class: str | None
+    """None where what the class depends on is unknown."""
+    violations: tuple[str, ...]
+    """Ids of the rules it breaks, open or exempt."""
+    findings: tuple[Finding, ...]
+
+
 def finding_id(*, partition: str, account_id: str, user_name: str, key: str, rule_id: str) -> str:
     """Return an id that is the same in every run for the same key and rule.
 

@@ -1,0 +1,1 @@
+"""YAML and CEL in, verdicts out; nothing here reads a clock, a file or AWS."""

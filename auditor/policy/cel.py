@@ -1,0 +1,167 @@
+"""The only module that knows the CEL runtime.
+
+`cel-expr-python` is Google's C++ implementation, and young: whatever it changes is mended here.
+See docs/decisions/0003-cel-runtime.md.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from cel_expr_python import cel
+
+
+class FactType(Enum):
+    """The types that facts and parameters can have."""
+
+    BOOL = "bool"
+    INT = "int"
+    STRING = "string"
+    DURATION = "duration"
+    TIMESTAMP = "timestamp"
+    STRINGS = "list(string)"
+    TAGS = "map(string, string)"
+
+
+_TYPES = {
+    FactType.BOOL: cel.Type.BOOL,
+    FactType.INT: cel.Type.INT,
+    FactType.STRING: cel.Type.STRING,
+    FactType.DURATION: cel.Type.DURATION,
+    FactType.TIMESTAMP: cel.Type.TIMESTAMP,
+    FactType.STRINGS: cel.Type.List(cel.Type.STRING),
+    FactType.TAGS: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CelProblem:
+    """One reason why a condition does not compile."""
+
+    line: int
+    """1 for the condition's first line."""
+    column: int
+    """1 for the line's first character."""
+    message: str
+
+
+class CelSyntaxError(ValueError):
+    """Raised when a condition does not parse, or names or types don't fit."""
+
+    def __init__(self, problems: tuple[CelProblem, ...]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+class CelEvaluationError(ValueError):
+    """Raised when a condition fails for another reason than a missing fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """The condition needs a fact that is not known."""
+
+    fact: str
+
+
+class Condition:
+    """A compiled boolean expression."""
+
+    __slots__ = ("_expression", "facts", "text")
+
+    def __init__(self, text: str, expression: Any, facts: frozenset[str]) -> None:
+        self.text = text
+        self.facts = facts
+        """The declared names it looks at."""
+        self._expression = expression
+
+    def decide(self, facts: "Activation") -> bool | Unbound:
+        """Return what it comes to; raise CelEvaluationError for anything but a missing fact."""
+        value = self._expression.eval(facts.native).value()
+        if value is True or value is False:
+            return bool(value)
+        missing = _UNBOUND.fullmatch(str(value))
+        if missing is None:
+            raise CelEvaluationError(str(value))
+        return Unbound(missing[1])
+
+
+class Activation:
+    """Facts bound to their values, to be looked at by several conditions."""
+
+    __slots__ = ("native",)
+
+    def __init__(self, environment: "Environment", values: Mapping[str, object]) -> None:
+        self.native = environment.native.Activation(values)
+
+
+class Environment:
+    """The names and types that conditions may use."""
+
+    def __init__(self, names: Mapping[str, FactType]) -> None:
+        self.names = dict(names)
+        self.native = _native(self.names)
+        self._without: dict[str, Any] = {}
+
+    def compile(self, text: str) -> Condition:
+        """Return the condition; raise CelSyntaxError with every problem and its place."""
+        try:
+            expression = self.native.compile(text)
+        except RuntimeError as error:
+            raise CelSyntaxError(_problems(str(error))) from None
+        if expression.return_type() != cel.Type.BOOL:
+            found = expression.return_type().name()
+            problem = CelProblem(
+                line=1, column=1, message=f"a condition must be true or false, not a {found}"
+            )
+            raise CelSyntaxError((problem,))
+        return Condition(text, expression, self._used(text))
+
+    def _used(self, text: str) -> frozenset[str]:
+        """Return the names that the expression can't do without."""
+        return frozenset(name for name in self.names if not self._compiles_without(name, text))
+
+    def _compiles_without(self, name: str, text: str) -> bool:
+        if name not in self._without:
+            others = {key: kind for key, kind in self.names.items() if key != name}
+            self._without[name] = _native(others)
+        try:
+            self._without[name].compile(text)
+        except RuntimeError:
+            return False
+        return True
+
+
+def _days(count: int) -> timedelta:
+    return timedelta(days=count)
+
+
+_DAYS = cel.FunctionDecl(
+    "days",
+    [cel.Overload("days_int", cel.Type.DURATION, [cel.Type.INT], is_member=False, impl=_days)],
+)
+_UNBOUND = re.compile(r'UNKNOWN: No value with name "([^"]+)" found in Activation')
+_PROBLEM = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+
+
+def _native(names: Mapping[str, FactType]) -> Any:
+    variables = {name: _TYPES[kind] for name, kind in names.items()}
+    return cel.NewEnv(variables=variables, functions=[_DAYS])
+
+
+def _problems(text: str) -> tuple[CelProblem, ...]:
+    found = tuple(
+        CelProblem(line=int(line), column=int(column), message=_plain(message))
+        for line, column, message in _PROBLEM.findall(text)
+    )
+    return found or (CelProblem(line=1, column=1, message=text.splitlines()[0]),)
+
+
+def _plain(message: str) -> str:
+    """Say it in the policy's words, not in the runtime's."""
+    message = message.replace(" (in container '')", "")
+    message = message.replace("google.protobuf.Duration", "duration")
+    return message.replace("google.protobuf.Timestamp", "timestamp")

@@ -1,0 +1,84 @@
+"""A policy ready to judge with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from auditor.model.finding import Remedy, Severity
+from auditor.model.run import PolicyStamp
+from auditor.policy.cel import Condition, Environment
+
+ParameterValue: TypeAlias = bool | int | str | timedelta | list[str]
+ParameterValues: TypeAlias = Mapping[str, ParameterValue]
+
+ROOT_CLASS = "root"
+DEFAULT_CLASS = "machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledClass:
+    """A kind of user."""
+
+    name: str
+    when: Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRule:
+    """One rule, with its parameters worked out for every class."""
+
+    id: str
+    title: str
+    """With the parameters filled in, as they are without a class's own."""
+    severity: Severity
+    when: Condition
+    remedy: Remedy
+    controls: tuple[str, ...]
+    titles: Mapping[str, str] = field(hash=False)
+    """By class."""
+    values: Mapping[str, Mapping[str, ParameterValue]] = field(hash=False)
+    """By class: `params.*` as CEL values. Rules that share parameters share the object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledExemption:
+    """Keys that rules shall not count against until it expires."""
+
+    account: str
+    ou: str | None
+    user: str
+    path: str | None
+    key: str | None
+    tags: Mapping[str, str] = field(hash=False)
+    when: Condition | None
+    rules: frozenset[str] | None
+    """None: all of the policy's rules."""
+    reason: str
+    owner: str
+    ends_at: datetime
+    """The first instant at which it no longer works."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledPolicy:
+    """One policy file, checked whole."""
+
+    stamp: PolicyStamp
+    environment: Environment
+    classes: tuple[CompiledClass, ...]
+    rules: tuple[CompiledRule, ...]
+    exemptions: tuple[CompiledExemption, ...]
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The facts that some condition looks at."""
+        conditions = [
+            *(each.when for each in self.classes),
+            *(rule.when for rule in self.rules),
+            *(each.when for each in self.exemptions if each.when is not None),
+        ]
+        named = {fact for condition in conditions for fact in condition.facts}
+        if any(item.ou is not None for item in self.exemptions):
+            named.add("account.ou")
+        return frozenset(named)
