@@ -1,6 +1,6 @@
 """What the verbs need from the world, as protocols."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,10 +142,24 @@ class RunStore(Protocol):
         """Commit the end of the run."""
         ...
 
-    def inventories(
-        self, run_id: str
-    ) -> Iterator[tuple[AccountInventory, Iterator[UserInventory]]]:
-        """Yield the accounts of a run in order of id, each with a stream of its users."""
+    def accounts(self, run_id: str) -> Iterator[AccountInventory]:
+        """Yield the accounts of a run in order of id, without their users."""
+        ...
+
+    def users(self, run_id: str, account_id: AccountId) -> Iterator[UserInventory]:
+        """Yield the users of an account in order of name, each with all its keys."""
+        ...
+
+    def record(
+        self,
+        run_id: str,
+        judged: Iterator[JudgedKey],
+        results: Callable[[], Sequence[ControlResult]],
+    ) -> None:
+        """Commit what the policies said, in one transaction, in place of an earlier judgement.
+
+        `results` is asked once all of `judged` has been taken.
+        """
         ...
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from auditor.model.compliance import Control, Unit
 
-
 _ROTATED = {
     "1.2.0": "1.4", "1.4.0": "1.14", "1.5.0": "1.14", "2.0.0": "1.14", "3.0.0": "1.14",
     "4.0.1": "1.14", "5.0.0": "1.13", "6.0.0": "2.13", "7.0.0": "2.12",
