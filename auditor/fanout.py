@@ -2,12 +2,13 @@
 
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import anyio.to_thread
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -77,6 +78,29 @@ async def until_interrupted(work: Work) -> bool:
 
         await together(listen, run)
     return interrupted
+
+
+def cancellation() -> type[BaseException]:
+    """Return the exception by which a task learns that it is to stop."""
+    return anyio.get_cancelled_exc_class()
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Let what is inside finish in spite of a cancellation."""
+    with anyio.CancelScope(shield=True):
+        yield
+
+
+class Writer:
+    """Runs blocking work in a thread, one piece at a time, never abandoned half-way."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` in the thread and return what it returns."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
 class Bound:

@@ -84,8 +84,8 @@ class IamReader(Protocol):
         """Whether the root user has any access key (GetAccountSummary)."""
         ...
 
-    async def users_with_policy(self, policy_arn: str) -> frozenset[str]:
-        """Return the names of users that a policy is attached to (ListEntitiesForPolicy)."""
+    async def quarantined_users(self) -> frozenset[str]:
+        """Return the names of users that a quarantine policy is attached to."""
         ...
 
 

@@ -63,9 +63,9 @@ class AccountCounts(Part):
 
 
 class Gap(Part):
-    """What could not be judged, and the permission that would mend it."""
+    """What could not be judged for one reason, and the permission that would mend it."""
 
-    rule_id: str
+    rules: list[str] = Field(description="ids of the rules that could not be judged")
     keys: Count
     accounts: Count
     operation: str

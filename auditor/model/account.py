@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from auditor.model.unknown import Unknown
+
 AccountId = NewType("AccountId", str)
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
@@ -41,6 +43,8 @@ class Account:
     role_arn: str | None = None
     external_id: str | None = None
     profile: str | None = None
+    unknown: Unknown | None = None
+    """Why OU or tags, where they were asked for, are not known."""
     skip: str | None = None
     """Why it is not to be audited: `suspended`, `closed`, `excluded`."""
 

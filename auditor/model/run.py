@@ -17,6 +17,18 @@ class PolicyStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStamp:
+    """A rule that judged a run, as the reports show it."""
+
+    id: str
+    title: str
+    severity: str
+    when: str
+    remedy: str
+    controls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One scan, from start to end."""
 
@@ -30,24 +42,9 @@ class Run:
     partition: str
     caller_arn: str
     policies: tuple[PolicyStamp, ...]
+    rules: tuple[RuleStamp, ...]
+    """In the policies' order."""
     api_calls: Mapping[str, int] = field(hash=False)
     """Calls made, by action; retries of one call count once."""
     throttled: int
     """Answers that told us to slow down."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """What was looked at, and what was not."""
-
-    accounts: Mapping[str, int] = field(hash=False)
-    """By outcome, and `total`."""
-    users: int
-    keys: int
-    unknown_last_use: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every account in scope was read whole."""
-        missed = self.accounts["partial"] + self.accounts["unreachable"]
-        return missed == 0 and self.unknown_last_use == 0

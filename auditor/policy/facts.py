@@ -163,6 +163,8 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
         if isinstance(use, Unknown):
             return use
         return None if fact == "key.last_used.at" else _origin(fact)
+    if fact in {"account.ou", "account.tags"}:
+        return case.account.unknown or _origin(fact)
     known = getattr(identity, fact.removeprefix("user."), None) if fact in _ENRICHED else None
     return known if isinstance(known, Unknown) else _origin(fact)
 

@@ -1,0 +1,51 @@
+"""Credentials of an assumed role, renewed before they expire."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiobotocore.credentials import AioRefreshableCredentials
+
+_LONGEST_ADVANCE = 15 * 60
+_ADVISORY_SHARE, _MANDATORY_SHARE = 4, 8
+
+AssumeRole = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class RoleCredentials(AioRefreshableCredentials):  # type: ignore[misc]  # the SDK is untyped
+    """Refreshes in the last quarter of the lifetime, and waits for it in the last eighth.
+
+    The SDK's own windows of 15 and 10 minutes would assume the role anew on every call where
+    the session itself lasts no longer than that.
+    """
+
+    @classmethod
+    async def assume(cls, assume_role: AssumeRole) -> "RoleCredentials":
+        """Assume the role once, now; raise AwsFailure as `assume_role` does."""
+
+        async def fetch() -> dict[str, Any]:
+            return _metadata(await assume_role())
+
+        credentials: RoleCredentials = cls.create_from_metadata(
+            await fetch(), refresh_using=fetch, method="assume-role"
+        )
+        credentials._fit_windows()
+        return credentials
+
+    def _set_from_data(self, data: Mapping[str, Any]) -> None:
+        super()._set_from_data(data)
+        self._fit_windows()
+
+    def _fit_windows(self) -> None:
+        lifetime = max(0, self._seconds_remaining())
+        advance = min(_LONGEST_ADVANCE, lifetime / _ADVISORY_SHARE)
+        self._advisory_refresh_timeout = int(advance)
+        self._mandatory_refresh_timeout = int(advance * _ADVISORY_SHARE / _MANDATORY_SHARE)
+
+
+def _metadata(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "access_key": credentials["AccessKeyId"],
+        "secret_key": credentials["SecretAccessKey"],
+        "token": credentials["SessionToken"],
+        "expiry_time": credentials["Expiration"].isoformat(),
+    }

@@ -1,0 +1,162 @@
+"""AWS Organizations: the accounts of a tree, read top-down within its request rates.
+
+Rates: AWS Organizations User Guide, "Quotas and service limits", per account.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from botocore import xform_name
+
+from auditor.aws.errors import failures
+from auditor.aws.throttle import Pace
+from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.model.account import Account, AccountState, parse_account_id
+from auditor.model.permission import ORGANIZATION_ACTIONS
+from auditor.ports import Clock
+
+_RATES = {
+    "ListRoots": (1, 2),
+    "ListAccountsForParent": (5, 8),
+    "ListOrganizationalUnitsForParent": (5, 8),
+    "ListParents": (5, 8),
+    "DescribeOrganizationalUnit": (2, 2),
+    "ListTagsForResource": (10, 15),
+}
+
+
+class OrganizationsReader:
+    """Reads the organization of the caller (port Organizations).
+
+    `client` gives the SDK's client; it is asked for only when it is needed.
+    """
+
+    def __init__(self, client: Callable[[], Awaitable[Any]], clock: Clock) -> None:
+        self._client = client
+        self._paces = {
+            name: Pace(clock, rate=rate, burst=burst) for name, (rate, burst) in _RATES.items()
+        }
+
+    async def accounts(self, parent_id: str | None) -> AsyncIterator[Account]:
+        """Yield the accounts below a root or an OU (None: all), each with its OU's path.
+
+        Raises AuditError where there is no organization or no such parent, else AwsFailure.
+        """
+        try:
+            async for account in self._below(parent_id):
+                yield account
+        except AwsFailure as failure:
+            raise _explained(failure, parent_id) from None
+
+    async def tags(self, account_id: str) -> Mapping[str, str]:
+        """Return the tags of an account."""
+        return {
+            tag["Key"]: tag["Value"]
+            async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
+        }
+
+    async def _below(self, parent_id: str | None) -> AsyncIterator[Account]:
+        if parent_id is not None and parent_id.startswith("ou-"):
+            start = [(parent_id, await self._path(parent_id))]
+        else:
+            start = [
+                (root["Id"], root["Name"])
+                async for root in self._list("ListRoots", "Roots")
+                if parent_id in {None, root["Id"]}
+            ]
+            if not start:
+                raise _no_parent(parent_id)
+        for each, path in start:
+            async for account in self._walk(each, path):
+                yield account
+
+    async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
+        async for account in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
+            yield _account(account, path)
+        units = [
+            unit
+            async for unit in self._list(
+                "ListOrganizationalUnitsForParent", "OrganizationalUnits", ParentId=parent_id
+            )
+        ]
+        for unit in units:
+            async for account in self._walk(unit["Id"], f"{path}/{unit['Name']}"):
+                yield account
+
+    async def _path(self, unit_id: str) -> str:
+        """Return the names from the root down to an OU, joined by `/`."""
+        names: list[str] = []
+        each = unit_id
+        while each.startswith("ou-"):
+            unit = await self._call("DescribeOrganizationalUnit", OrganizationalUnitId=each)
+            names.append(unit["OrganizationalUnit"]["Name"])
+            parents = [
+                parent async for parent in self._list("ListParents", "Parents", ChildId=each)
+            ]
+            each = parents[0]["Id"]
+        names.append("Root")
+        return "/".join(reversed(names))
+
+    async def _list(self, name: str, member: str, **arguments: str) -> AsyncIterator[Any]:
+        """Yield the items of all pages; an empty page with a token is not the last."""
+        seen: set[str] = set()
+        while True:
+            page = await self._call(name, **arguments)
+            for item in page[member]:
+                yield item
+            token = page.get("NextToken")
+            if not token:
+                return
+            if token in seen:
+                raise AwsFailure(
+                    operation=f"organizations:{name}",
+                    code="RepeatedToken",
+                    message="the same page was offered twice",
+                    kind=FailureKind.OTHER,
+                )
+            seen.add(token)
+            arguments["NextToken"] = token
+
+    async def _call(self, name: str, **arguments: str) -> Any:
+        await self._paces[name].turn()
+        with failures(f"organizations:{name}"):
+            client = await self._client()
+            return await getattr(client, xform_name(name))(**arguments)
+
+
+def _account(account: Mapping[str, Any], path: str) -> Account:
+    """Take `State`, and `Status` only where an older endpoint has no `State`."""
+    written = account.get("State") or account.get("Status")
+    state = AccountState(written) if written in set(AccountState) else None
+    return Account(
+        id=parse_account_id(account["Id"]), name=account.get("Name"), ou=path, state=state
+    )
+
+
+def _no_parent(parent_id: str | None) -> AuditError:
+    return AuditError(
+        f"the organization has no root or OU {parent_id}",
+        hint="aws organizations list-roots shows the root's id",
+    )
+
+
+def _explained(failure: AwsFailure, parent_id: str | None) -> Exception:
+    match failure.code:
+        case "AWSOrganizationsNotInUseException":
+            return AuditError(
+                "this account is not part of an organization",
+                hint="name the accounts (--accounts 111111111111,222222222222), or use self",
+            )
+        case "OrganizationalUnitNotFoundException" | "ParentNotFoundException":
+            return _no_parent(parent_id)
+        case _ if failure.kind is FailureKind.DENIED:
+            return NothingAuditedError(
+                f"the organization can't be read: {failure.operation} denied",
+                hint="use the management account or a delegated administrator, and allow "
+                + ", ".join(ORGANIZATION_ACTIONS),
+            )
+        case _:
+            return NothingAuditedError(
+                f"the organization can't be read: {failure}",
+                hint="try again, or name the accounts",
+            )

@@ -1,0 +1,40 @@
+"""What the exit code says."""
+
+from enum import IntEnum
+
+from auditor.formats.stream import ReportStream
+from auditor.model.finding import Severity
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command; the first that applies, in the order of PRECEDENCE."""
+
+    CLEAN = 0
+    """No open finding at or above the threshold."""
+    FINDINGS = 1
+    """Open findings at or above the threshold."""
+    USAGE = 2
+    """Wrong usage or configuration."""
+    INCOMPLETE = 3
+    """Some account was not audited whole, or some key could not be judged."""
+    NOTHING = 4
+    """Nothing could be audited."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C; what was read is kept."""
+
+
+def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: bool) -> ExitCode:
+    """Return the exit code of a scan: 130, 4, 3, 1, 0, in this order."""
+    coverage, summary = document.coverage(), document.summary()
+    accounts = coverage["accounts"]
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if accounts["audited"] + accounts["partial"] == 0:
+        return ExitCode.NOTHING
+    if not coverage["complete"] or summary["indeterminate"]:
+        return ExitCode.INCOMPLETE
+    if fail_on is not None and any(
+        number and Severity(name).rank <= fail_on.rank for name, number in summary["open"].items()
+    ):
+        return ExitCode.FINDINGS
+    return ExitCode.CLEAN

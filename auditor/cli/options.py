@@ -1,0 +1,171 @@
+"""Options that several commands share, each also an IAMAUDIT_* variable."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ACCOUNTS, CONNECTING, JUDGING, REPORTING = "Accounts", "Connection", "Policy", "Output"
+
+Accounts = Annotated[
+    list[str],
+    typer.Option(
+        "--accounts",
+        envvar="IAMAUDIT_ACCOUNTS",
+        metavar="LIST",
+        rich_help_panel=ACCOUNTS,
+        help="12-digit ids, self, org, ou-… or r-… (a subtree), @FILE; comma-separated, repeatable",
+    ),
+]
+Exclude = Annotated[
+    list[str],
+    typer.Option(
+        "--exclude",
+        envvar="IAMAUDIT_EXCLUDE",
+        metavar="LIST",
+        rich_help_panel=ACCOUNTS,
+        help="accounts to leave out, written likewise; the reports list them as skipped",
+    ),
+]
+RoleNames = Annotated[
+    list[str],
+    typer.Option(
+        "--role-name",
+        envvar="IAMAUDIT_ROLE_NAME",
+        metavar="NAME",
+        rich_help_panel=CONNECTING,
+        help="role to assume in each account but the caller's own; repeatable, tried in order",
+    ),
+]
+ExternalId = Annotated[
+    str | None,
+    typer.Option(
+        "--external-id",
+        envvar="IAMAUDIT_EXTERNAL_ID",
+        metavar="ID",
+        rich_help_panel=CONNECTING,
+        help="external id that the roles' trust policies ask for",
+    ),
+]
+SourceIdentity = Annotated[
+    str | None,
+    typer.Option(
+        "--source-identity",
+        envvar="IAMAUDIT_SOURCE_IDENTITY",
+        metavar="NAME",
+        rich_help_panel=CONNECTING,
+        help="source identity to set on the assumed roles",
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        envvar="IAMAUDIT_PROFILE",
+        metavar="NAME",
+        rich_help_panel=CONNECTING,
+        help="profile of the AWS configuration to call with",
+    ),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        envvar="IAMAUDIT_REGION",
+        metavar="NAME",
+        rich_help_panel=CONNECTING,
+        help="region whose STS endpoint to use",
+    ),
+]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint-url",
+        envvar="IAMAUDIT_ENDPOINT_URL",
+        metavar="URL",
+        rich_help_panel=CONNECTING,
+        help="one endpoint for all services (AWS_ENDPOINT_URL and its kin work as well)",
+    ),
+]
+Policies = Annotated[
+    list[str],
+    typer.Option(
+        "--policy",
+        envvar="IAMAUDIT_POLICY",
+        metavar="NAME|FILE",
+        rich_help_panel=JUDGING,
+        help="pack of ours or policy file to judge by; repeatable",
+    ),
+]
+Now = Annotated[
+    str | None,
+    typer.Option(
+        "--now",
+        envvar="IAMAUDIT_NOW",
+        metavar="ISO8601",
+        rich_help_panel=JUDGING,
+        help="instant to measure ages from, instead of the start of the scan",
+        show_default=False,
+    ),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        envvar="IAMAUDIT_FAIL_ON",
+        metavar="SEVERITY|never",
+        rich_help_panel=JUDGING,
+        help="exit with 1 for open findings of this severity or worse",
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        "--concurrency",
+        envvar="IAMAUDIT_CONCURRENCY",
+        min=1,
+        max=1000,
+        rich_help_panel=CONNECTING,
+        help="calls in flight at the same time, over all accounts",
+    ),
+]
+Formats = Annotated[
+    list[str],
+    typer.Option(
+        "--format",
+        envvar="IAMAUDIT_FORMAT",
+        metavar="NAME",
+        rich_help_panel=REPORTING,
+        help="report to write: html, json; repeatable",
+    ),
+]
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        envvar="IAMAUDIT_OUTPUT",
+        metavar="DIR",
+        rich_help_panel=REPORTING,
+        help="folder for the reports and the store",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        envvar="IAMAUDIT_QUIET",
+        rich_help_panel=REPORTING,
+        help="no progress on stderr",
+    ),
+]
+LogLevel = Annotated[
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="IAMAUDIT_LOG_LEVEL",
+        metavar="LEVEL",
+        rich_help_panel=REPORTING,
+        help="what to log on stderr: debug, info, warning, error",
+    ),
+]

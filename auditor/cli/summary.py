@@ -1,0 +1,49 @@
+"""What a run came to, for the terminal. Names from AWS are shown as text, never interpreted."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from auditor.formats.overview import by_severity, tally, verdict, worst
+from auditor.formats.stream import ReportStream
+from auditor.formats.templates import printable
+
+_TONES = {"severe": "bold red", "findings": "yellow", "incomplete": "yellow", "clean": "green"}
+_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
+
+
+def show(document: ReportStream, console: Console) -> None:
+    """Print the verdict, the worst accounts, and what could not be judged."""
+    coverage, summary = document.coverage(), document.summary()
+    told = verdict(run=document.run(), coverage=coverage, summary=summary)
+    console.print(Text(f"{told.found}.", style=_TONES[told.tone]))
+    console.print(Text(f"{told.looked[:1].upper()}{told.looked[1:]}."))
+    accounts = coverage["accounts"]
+    outcomes = ("audited", "partial", "unreachable", "skipped")
+    console.print(
+        Text(
+            f"{accounts['total']} accounts ("
+            + ", ".join(f"{accounts[name]} {name}" for name in outcomes if accounts[name])
+            + f"), {coverage['users']} users, {coverage['keys']} keys"
+        )
+    )
+    for gap in coverage["gaps"]:
+        console.print(Text(f"! {printable(gap['message'])}", style="yellow"))
+    _show_accounts(document, console)
+
+
+def _show_accounts(document: ReportStream, console: Console) -> None:
+    counts = tally(document.findings())
+    ids = worst(counts)
+    if not ids:
+        return
+    names = {account["id"]: account["name"] for account in document.accounts()}
+    table = Table(title="Worst accounts, by open findings", title_justify="left")
+    table.add_column("account")
+    table.add_column("name", overflow="fold")
+    for name, style in _STYLES.items():
+        table.add_column(name, justify="right", style=style)
+    for each in ids:
+        numbers = (str(number or "") for _, number in by_severity(counts[each]))
+        table.add_row(each, Text(printable(names[each])), *numbers)
+    console.print(table)

@@ -1,0 +1,75 @@
+"""What the operator asks for, parsed and checked once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO, TypeAlias
+
+from auditor.aws.session import Connection
+from auditor.errors import AuditError
+from auditor.formats import html, json
+from auditor.formats.stream import ReportStream
+from auditor.model.finding import Severity
+
+Write: TypeAlias = Callable[[ReportStream, TextIO], None]
+
+FORMATS: dict[str, Write] = {
+    "html": html.write,
+    "json": json.write,
+}
+"""Every report format by its name; a new one is a module and a line here."""
+
+DEFAULT_FORMATS = ("html", "json")
+DEFAULT_CONCURRENCY = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """One `iamaudit scan`, as asked for."""
+
+    accounts: tuple[str, ...] = ("self",)
+    exclude: tuple[str, ...] = ()
+    connection: Connection
+    policies: tuple[str, ...] = ("baseline",)
+    concurrency: int = DEFAULT_CONCURRENCY
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    output: Path
+    fail_on: Severity | None
+    """None: findings never fail the run."""
+    now: datetime | None = None
+    """The instant to judge at; None: the start of the scan."""
+
+
+def parse_instant(text: str) -> datetime:
+    """Return an ISO 8601 date or time in UTC, no zone meaning UTC; raise AuditError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise AuditError(
+            f"--now: {text!r} is not a time", hint="write it as 2026-01-31T12:00:00Z"
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def parse_fail_on(text: str) -> Severity | None:
+    """Return the severity, or None for `never`; raise AuditError."""
+    if text == "never":
+        return None
+    try:
+        return Severity(text)
+    except ValueError:
+        raise AuditError(
+            f"--fail-on: {text!r} is no severity",
+            hint=f"write one of {', '.join(Severity)} or never",
+        ) from None
+
+
+def parse_formats(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names, each once; raise AuditError for one that is no format."""
+    for name in names:
+        if name not in FORMATS:
+            raise AuditError(
+                f"--format: there is no format {name!r}", hint=f"write one of {', '.join(FORMATS)}"
+            )
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""The scan: inventory of accounts and its judgement, over ports only."""

@@ -1,0 +1,108 @@
+"""What the credential report and the authorization details tell of the users of an account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auditor.model.account import Account
+from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
+from auditor.model.inventory import UserInventory
+from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
+from auditor.ports import CredentialReport, ReportRow, UserDetails
+
+_NO_REPORT = Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
+_NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code=NOT_IN_ANSWER)
+
+
+@dataclass(slots=True)
+class Enrichment:
+    """Answers so far, each known or not, filled in while the account is read."""
+
+    report: Known[CredentialReport] = _NO_REPORT
+    details: Known[Mapping[str, UserDetails]] = _NO_DETAILS
+    quarantined: Known[frozenset[str]] = _NO_DETAILS
+    """Names of quarantined users, where the details could not be had."""
+    root_keys_present: bool | None = None
+    """Of the account summary, where the report was denied; None where that was not told."""
+    passwords: dict[str, Known[bool]] = field(default_factory=dict)
+    """Of users newer than the report, by name."""
+
+    @property
+    def told_something(self) -> bool:
+        """Whether any answer came at all."""
+        return not (isinstance(self.report, Unknown) and isinstance(self.details, Unknown))
+
+    @property
+    def root_keys_unknown(self) -> Unknown | None:
+        """Why it is not known whether the root user has an active key; None where it is."""
+        if isinstance(self.report, Unknown):
+            return None if self.root_keys_present is False else self.report
+        return _NO_REPORT if self.report.root is None else None
+
+    @staticmethod
+    def knows(report: CredentialReport, user: IamUser) -> bool:
+        """Whether the report has this very user, not an earlier one of the same name."""
+        return _row(report, user) is not None
+
+
+def identity_of(user: IamUser, enrichment: Enrichment) -> Identity:
+    """Return the user with all that is known of it."""
+    report, details = enrichment.report, enrichment.details
+    row = None if isinstance(report, Unknown) else _row(report, user)
+    unread = report if isinstance(report, Unknown) else _NO_REPORT
+    told = details if isinstance(details, Unknown) else details.get(user.name, _NO_DETAILS)
+    return Identity(
+        name=user.name,
+        arn=user.arn,
+        path=user.path,
+        created_at=user.created_at,
+        root=False,
+        password_enabled=(
+            row.password_enabled if row else enrichment.passwords.get(user.name, unread)
+        ),
+        mfa=row.mfa if row else unread,
+        tags=told if isinstance(told, Unknown) else told.tags,
+        groups=told if isinstance(told, Unknown) else told.groups,
+        policies=told if isinstance(told, Unknown) else told.policies,
+        admin=told if isinstance(told, Unknown) else told.admin,
+        quarantined=_quarantined(user, told, enrichment),
+    )
+
+
+def root_user(account: Account, enrichment: Enrichment) -> list[UserInventory]:
+    """Return the root user where the credential report shows keys of it."""
+    report = enrichment.report
+    if isinstance(report, Unknown) or report.root is None or not report.root.keys:
+        return []
+    root = report.root
+    identity = Identity(
+        name=ROOT_USER_NAME,
+        arn=root.arn,
+        path="/",
+        created_at=root.created_at,
+        root=True,
+        password_enabled=root.password_enabled,
+        mfa=root.mfa,
+        tags={},
+        groups=(),
+        policies=(),
+        admin=True,
+        quarantined=False,  # AWS attaches its quarantine policies to IAM users
+    )
+    return [UserInventory(identity=identity, keys=root.keys)]
+
+
+def _row(report: CredentialReport, user: IamUser) -> ReportRow | None:
+    row = report.users.get(user.arn)
+    if row is None or row.created_at is None:
+        return None
+    same = row.created_at.replace(microsecond=0) == user.created_at.replace(microsecond=0)
+    return row if same else None
+
+
+def _quarantined(user: IamUser, told: Known[UserDetails], enrichment: Enrichment) -> Known[bool]:
+    if not isinstance(told, Unknown):
+        return told.quarantined
+    names = enrichment.quarantined
+    if isinstance(names, Unknown):
+        return told if names.code == NOT_IN_ANSWER else names
+    return user.name in names

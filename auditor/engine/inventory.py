@@ -1,0 +1,270 @@
+"""Reading one account: users and keys as they come, enrichment beside them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from auditor import fanout
+from auditor.engine.enrichment import Enrichment, identity_of, root_user
+from auditor.engine.tally import Tally
+from auditor.errors import AwsFailure, FailureKind
+from auditor.fanout import Share
+from auditor.model.access_key import AccessKey, LastUse
+from auditor.model.account import Account, OutcomeKind
+from auditor.model.identity import IamUser
+from auditor.model.inventory import AccountInventory, ReadError, UserInventory
+from auditor.model.unknown import Known, Unknown
+from auditor.ports import Clock, CredentialReport, IamReader, OpenAccount
+
+T = TypeVar("T")
+
+_FIRST_POLL, _LONGEST_POLL, _POLLS = 0.5, 8.0, 12
+"""Seconds between polls of the credential report, doubling; about a minute in all."""
+
+_HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
+_FAILURES_IN_A_ROW = 5
+"""After so many calls that did not get through, each with its retries, an account is given up."""
+
+INTERRUPTED = "Interrupted"
+
+
+class _GaveUpError(Exception):
+    """Raised to stop the reading of an account that no longer answers."""
+
+
+class AccountReading:
+    """Reads one account and keeps what it has, so that an interruption loses nothing."""
+
+    def __init__(
+        self,
+        account: Account,
+        opened: OpenAccount,
+        *,
+        share: Share,
+        workers: int,
+        tally: Tally,
+        clock: Clock,
+    ) -> None:
+        self._account = account
+        self._opened = opened
+        self._reader: IamReader = opened.reader
+        self._share = share
+        self._workers = workers
+        self._tally = tally
+        self._clock = clock
+        self._users: dict[str, tuple[IamUser, Sequence[AccessKey]]] = {}
+        self._errors: list[ReadError] = []
+        self._whole = True
+        self._listed = False
+        self._last_use_denied = False
+        self._in_a_row = 0
+        self._enrichment = Enrichment()
+
+    async def read(self) -> None:
+        """Read all there is; what AWS refuses or fails is kept as errors."""
+        try:
+            await fanout.together(self._read_users, self._read_report, self._read_details)
+            await fanout.each(self._newer_users(), self._read_password, limit=self._workers)
+        except _GaveUpError:
+            self._whole = False
+            self._errors.append(
+                ReadError(
+                    operation="scan",
+                    code="GaveUp",
+                    message=f"{_FAILURES_IN_A_ROW} calls in a row did not get through",
+                )
+            )
+
+    def conclude(self, *, interrupted: bool = False) -> AccountInventory:
+        """Return what has been read, and how far it goes."""
+        errors = sorted(self._errors, key=lambda error: (error.operation, error.subject or ""))
+        if interrupted:
+            errors.append(
+                ReadError(operation="scan", code=INTERRUPTED, message="the run was interrupted")
+            )
+        users = [
+            UserInventory(identity=identity_of(user, self._enrichment), keys=tuple(keys))
+            for user, keys in self._users.values()
+        ]
+        root = root_user(self._account, self._enrichment)
+        report = self._enrichment.report
+        return AccountInventory(
+            account=self._account,
+            outcome=self._outcome(interrupted),
+            via=self._opened.via,
+            role_arn=self._opened.role_arn,
+            credential_report_at=(
+                report.generated_at if isinstance(report, CredentialReport) else None
+            ),
+            root_keys_unknown=self._enrichment.root_keys_unknown,
+            users=tuple(sorted((*users, *root), key=lambda user: user.identity.name)),
+            errors=tuple(errors),
+        )
+
+    def _outcome(self, interrupted: bool) -> OutcomeKind:
+        if self._whole and not interrupted:
+            return OutcomeKind.AUDITED
+        read = self._listed or self._enrichment.told_something
+        return OutcomeKind.PARTIAL if read else OutcomeKind.UNREACHABLE
+
+    async def _read_users(self) -> None:
+        await fanout.each_of(self._listed_users(), self._read_user, limit=self._workers)
+
+    async def _listed_users(self) -> AsyncIterator[IamUser]:
+        pages = aiter(self._reader.users())
+        while True:
+            try:
+                page = await self._ask(partial(anext, pages, None))
+            except AwsFailure as failure:
+                self._missed(failure)
+                return
+            self._listed = True
+            if page is None:
+                return
+            self._tally.users += len(page)
+            for user in page:
+                yield user
+
+    async def _read_user(self, user: IamUser) -> None:
+        try:
+            keys = await self._list_keys(user)
+        except AwsFailure as failure:
+            if failure.kind is not FailureKind.GONE:  # deleted since the listing is no error
+                self._missed(failure, subject=user.name)
+        else:
+            read = [await self._with_last_use(user, key) for key in keys]
+            kept = sorted((key for key in read if key), key=lambda key: key.id or "")
+            self._users[user.name] = (user, kept)
+            self._tally.keys += len(kept)
+        self._tally.users_done += 1
+
+    def _newer_users(self) -> list[IamUser]:
+        """Return the users that the credential report does not have yet."""
+        report = self._enrichment.report
+        if isinstance(report, Unknown):
+            return []
+        return [user for user, _ in self._users.values() if not Enrichment.knows(report, user)]
+
+    async def _list_keys(self, user: IamUser) -> Sequence[AccessKey]:
+        return await self._ask(partial(self._reader.access_keys, user.name))
+
+    async def _with_last_use(self, user: IamUser, key: AccessKey) -> AccessKey | None:
+        """Return the key with its last use; None if it is gone by now."""
+        if key.id is None:
+            raise RuntimeError("ListAccessKeys names every key")
+        last_use: LastUse
+        try:
+            last_use = await self._ask(partial(self._reader.last_use, key.id))
+        except AwsFailure as failure:
+            doubtful = failure.kind in {FailureKind.DENIED, FailureKind.GONE}
+            if doubtful and await self._gone(user, key):
+                return None
+            self._missed(failure, subject=key.id)
+            last_use = _unknown(failure)
+        return replace(key, last_use=last_use)
+
+    async def _gone(self, user: IamUser, key: AccessKey) -> bool:
+        """Whether the key was deleted since the listing.
+
+        IAM answers AccessDenied for a key it does not know. Where the listing still has the
+        key, the action itself is denied, and no other key of the account need be looked up.
+        """
+        if self._last_use_denied:
+            return False
+        try:
+            present = {each.id for each in await self._list_keys(user)}
+        except AwsFailure as failure:
+            return failure.kind is FailureKind.GONE
+        self._last_use_denied = key.id in present
+        return key.id not in present
+
+    async def _read_report(self) -> None:
+        try:
+            await self._await_report()
+            self._enrichment.report = await self._ask(self._reader.credential_report)
+        except AwsFailure as failure:
+            self._noted(failure)
+            self._enrichment.report = _unknown(failure)
+            if failure.kind is FailureKind.DENIED:
+                await self._read_summary()
+
+    async def _await_report(self) -> None:
+        """Ask until the report is complete, ever less often; raise AwsFailure after a minute."""
+        pause = _FIRST_POLL
+        for _ in range(_POLLS):
+            if await self._ask(self._reader.generate_credential_report):
+                return
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_POLL)
+        raise AwsFailure(
+            operation="iam:GenerateCredentialReport",
+            code="ReportInProgress",
+            message="the credential report did not get ready in time",
+            kind=FailureKind.UNAVAILABLE,
+        )
+
+    async def _read_summary(self) -> None:
+        """Ask whether the root user has keys at all, where the report can't tell."""
+        try:
+            self._enrichment.root_keys_present = await self._ask(self._reader.root_keys_present)
+        except AwsFailure as failure:
+            self._noted(failure)
+
+    async def _read_details(self) -> None:
+        try:
+            self._enrichment.details = await self._ask(self._reader.user_details)
+        except AwsFailure as failure:
+            self._noted(failure)
+            self._enrichment.details = _unknown(failure)
+            if failure.kind is FailureKind.DENIED:
+                await self._read_quarantine()
+
+    async def _read_quarantine(self) -> None:
+        try:
+            self._enrichment.quarantined = await self._ask(self._reader.quarantined_users)
+        except AwsFailure as failure:
+            self._noted(failure)
+            self._enrichment.quarantined = _unknown(failure)
+
+    async def _read_password(self, user: IamUser) -> None:
+        password: Known[bool]
+        try:
+            password = await self._ask(partial(self._reader.has_password, user.name))
+        except AwsFailure as failure:
+            self._noted(failure, subject=user.name)
+            password = _unknown(failure)
+        self._enrichment.passwords[user.name] = password
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make one call within the account's share; give the account up where it is hopeless."""
+        try:
+            async with self._share:
+                answer = await call()
+        except AwsFailure as failure:
+            self._in_a_row = self._in_a_row + 1 if failure.kind in _HOPELESS else 0
+            if self._in_a_row < _FAILURES_IN_A_ROW:
+                raise
+            self._noted(failure)
+            raise _GaveUpError from None
+        self._in_a_row = 0
+        return answer
+
+    def _missed(self, failure: AwsFailure, *, subject: str | None = None) -> None:
+        """Note a failure that leaves a user or a key unread."""
+        self._whole = False
+        self._noted(failure, subject=subject)
+
+    def _noted(self, failure: AwsFailure, *, subject: str | None = None) -> None:
+        self._errors.append(error_of(failure, subject=subject))
+
+
+def error_of(failure: AwsFailure, *, subject: str | None = None) -> ReadError:
+    """Return a failure as a value of the inventory."""
+    return ReadError(
+        operation=failure.operation, code=failure.code, message=failure.message, subject=subject
+    )
+
+
+def _unknown(failure: AwsFailure) -> Unknown:
+    return Unknown(operation=failure.operation, code=failure.code)

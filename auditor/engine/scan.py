@@ -1,0 +1,92 @@
+"""The scan of many accounts: each read, and committed to the store when done."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from auditor import fanout
+from auditor.engine.inventory import AccountReading, error_of
+from auditor.engine.tally import Tally
+from auditor.errors import AwsFailure
+from auditor.model.account import Account, OutcomeKind
+from auditor.model.inventory import AccountInventory
+from auditor.ports import Clock, RunStore, Sessions
+
+_log = logging.getLogger(__name__)
+
+_CALLS_PER_ACCOUNT = 4
+"""Enough in flight to keep one account at its rate; the rest goes to other accounts."""
+
+
+class Scan:
+    """One scan over all accounts of a run."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        store: RunStore,
+        run_id: str,
+        concurrency: int,
+        tally: Tally,
+        clock: Clock,
+    ) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._run_id = run_id
+        self._concurrency = concurrency
+        self._bound = fanout.Bound(concurrency)
+        self._writer = fanout.Writer()
+        self._tally = tally
+        self._clock = clock
+
+    async def read(self, accounts: Sequence[Account]) -> bool:
+        """Read the accounts that are not to be skipped; return whether it was interrupted.
+
+        Every account is committed to the store as soon as it is done, on interruption with what
+        was read of it until then.
+        """
+        wanted = [account for account in accounts if account.skip is None]
+        self._tally.accounts = len(wanted)
+        at_once = max(1, self._concurrency // _CALLS_PER_ACCOUNT)
+
+        async def all_of_them() -> None:
+            await fanout.each(wanted, self._audit, limit=min(at_once, len(wanted)))
+
+        return await fanout.until_interrupted(all_of_them)
+
+    async def _audit(self, account: Account) -> None:
+        self._tally.accounts_reading += 1
+        await self._save(await self._inventory(account))
+        self._tally.accounts_reading -= 1
+        self._tally.accounts_done += 1
+
+    async def _inventory(self, account: Account) -> AccountInventory:
+        try:
+            async with (
+                self._bound.share() as share,
+                self._sessions.open(account) as opened,
+            ):
+                reading = AccountReading(
+                    account,
+                    opened,
+                    share=share,
+                    workers=self._concurrency,
+                    tally=self._tally,
+                    clock=self._clock,
+                )
+                try:
+                    await reading.read()
+                except fanout.cancellation():
+                    with fanout.shielded():
+                        await self._save(reading.conclude(interrupted=True))
+                    raise
+                return reading.conclude()
+        except AwsFailure as failure:
+            _log.warning("%s: %s", account.id, failure)
+            return AccountInventory(
+                account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error_of(failure),)
+            )
+
+    async def _save(self, inventory: AccountInventory) -> None:
+        await self._writer.run(partial(self._store.save, self._run_id, inventory))

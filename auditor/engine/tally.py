@@ -1,0 +1,29 @@
+"""How far a scan is: counters that the progress display reads while the scan writes them."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a running scan (port Progress)."""
+
+    accounts: int = 0
+    """Accounts to read."""
+    accounts_reading: int = 0
+    accounts_done: int = 0
+    users: int = 0
+    """Users seen so far."""
+    users_done: int = 0
+    keys: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    """By action, retries not counted."""
+    throttles: int = 0
+
+    def called(self, operation: str) -> None:
+        """Note a call, retries not counted."""
+        self.calls[operation] += 1
+
+    def throttled(self) -> None:
+        """Note an answer that told us to slow down."""
+        self.throttles += 1

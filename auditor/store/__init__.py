@@ -1,0 +1,1 @@
+"""The SQLite file that keeps runs; every report reads from it."""

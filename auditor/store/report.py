@@ -1,0 +1,236 @@
+"""A judged run as a stream of report parts (the ReportStream of the formats)."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from auditor.errors import AuditError
+from auditor.model.account import OutcomeKind
+from auditor.model.finding import Severity
+from auditor.model.permission import statement
+from auditor.model.unknown import Unknown
+from auditor.store.encoding import loads, parse_instant
+
+Row: TypeAlias = Mapping[str, Any]
+
+_UNREAD = {
+    "operation": "scan",
+    "code": "Interrupted",
+    "message": "the run ended before this account was read",
+    "subject": None,
+}
+_BY_KEY = "account_id, user_name, access_key_id, slot"
+
+
+class StoredReport:
+    """Reads one run; each iterator reads the store anew and holds one row at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, run_id: str, *, version: str) -> None:
+        self._connection = connection
+        self._run_id = run_id
+        self._version = version
+        run = next(self._select("SELECT * FROM run WHERE id = ?"), None)
+        if run is None:
+            raise AuditError(f"there is no run {run_id} in the store", hint="look at the run ids")
+        self._run = run
+        self._now = _certain(parse_instant(run["now"]))
+
+    def tool(self) -> Row:
+        """Return `document.Tool`."""
+        return {"name": "iamaudit", "version": self._version}
+
+    def run(self) -> Row:
+        """Return `document.RunPart`."""
+        run = self._run
+        plain = ("id", "started_at", "finished_at", "now", "source", "partition", "caller_arn")
+        return {
+            **{name: run[name] for name in plain},
+            "policies": loads(run["policies"]),
+            "api_calls": loads(run["api_calls"]),
+            "throttled": run["throttled"],
+        }
+
+    def rules(self) -> Sequence[Row]:
+        """Return the rules that judged, in the policies' order."""
+        rules: list[Row] = loads(self._run["rules"])
+        return rules
+
+    def coverage(self) -> Row:
+        """Return `document.CoveragePart`; an account that was never read counts as unreachable."""
+        accounts = {"total": 0} | {str(kind): 0 for kind in OutcomeKind}
+        for row in self._select(
+            "SELECT coalesce(outcome, 'unreachable') AS outcome, count(*) AS n"
+            " FROM account WHERE run_id = ? GROUP BY 1"
+        ):
+            accounts[row["outcome"]] = row["n"]
+            accounts["total"] += row["n"]
+        users = self._number("SELECT coalesce(sum(users), 0) FROM account WHERE run_id = ?")
+        keys = self._number("SELECT count(*) FROM access_key WHERE run_id = ?")
+        unknown = self._number(
+            "SELECT count(*) FROM access_key WHERE run_id = ? AND last_used_state = 'unknown'"
+        )
+        missed = accounts["partial"] + accounts["unreachable"]
+        return {
+            "complete": missed == 0 and unknown == 0,
+            "accounts": accounts,
+            "users": users,
+            "keys": keys,
+            "unknown_last_use": unknown,
+            "gaps": list(self._gaps()),
+        }
+
+    def accounts(self) -> Iterator[Row]:
+        """Yield `document.AccountPart`, in order of id."""
+        plain = ("id", "name", "ou", "state", "via", "role_arn", "credential_report_at")
+        for row in self._select("SELECT * FROM account WHERE run_id = ? ORDER BY id"):
+            yield {
+                **{name: row[name] for name in plain},
+                "outcome": row["outcome"] or "unreachable",
+                "users": row["users"],
+                "keys": row["keys"],
+                "errors": loads(row["errors"]) if row["outcome"] else [_UNREAD],
+            }
+
+    def keys(self) -> Iterator[Row]:
+        """Yield `document.Key`, in order of account, user and key."""
+        for row in self._select(
+            "SELECT access_key.*, access_key.id AS access_key_id, user.arn AS user_arn,"  # noqa: S608
+            " user_class, violations"
+            " FROM access_key"
+            " JOIN user ON user.run_id = access_key.run_id"
+            "  AND user.account_id = access_key.account_id AND user.name = access_key.user_name"
+            " LEFT JOIN judged_key USING (run_id, account_id, user_name, position)"
+            f" WHERE access_key.run_id = ? ORDER BY {_BY_KEY}"
+        ):
+            yield self._key(row)
+
+    def findings(self) -> Iterator[Row]:
+        """Yield `document.FindingPart`, in order of account, user, key and rule."""
+        plain = (
+            "id", "rule_id", "title", "severity", "status", "account_id", "user_name",
+            "access_key_id", "message", "remedy", "exemption",
+        )  # fmt: skip
+        for row in self._select(
+            "SELECT * FROM finding WHERE run_id = ?"
+            " ORDER BY account_id, user_name, access_key_id, position, rule_id"
+        ):
+            yield {**{name: row[name] for name in plain}, "controls": loads(row["controls"])}
+
+    def summary(self) -> Row:
+        """Return `document.Summary`."""
+        counts = {
+            (row["status"], row["severity"]): row["n"]
+            for row in self._select(
+                "SELECT status, severity, count(*) AS n FROM finding WHERE run_id = ? GROUP BY 1, 2"
+            )
+        }
+        return {
+            "open": {str(level): counts.get(("open", level), 0) for level in Severity},
+            "exempt": sum(n for (status, _), n in counts.items() if status == "exempt"),
+            "indeterminate": sum(
+                n for (status, _), n in counts.items() if status == "indeterminate"
+            ),
+        }
+
+    def compliance(self) -> Iterator[Row]:
+        """Yield `document.Compliance`, in order of framework and control."""
+        names = ("passed", "failed", "exempt", "indeterminate")
+        for (framework, control, unit), rows in groupby(
+            self._select(
+                "SELECT * FROM control_result WHERE run_id = ?"
+                " ORDER BY framework, control, account_id"
+            ),
+            key=lambda row: (row["framework"], row["control"], row["unit"]),
+        ):
+            accounts = [
+                {"id": row["account_id"], **{name: row[name] for name in names}} for row in rows
+            ]
+            yield {
+                "framework": framework,
+                "control": control,
+                "unit": unit,
+                **{name: sum(account[name] for account in accounts) for name in names},
+                "not_assessed": self._not_assessed(unit),
+                "accounts": accounts,
+            }
+
+    def plan(self) -> None:
+        """Return the plan; there is none yet."""
+
+    def _gaps(self) -> Iterator[Row]:
+        """Yield what could not be judged, once for each reason."""
+        for row in self._select(
+            "SELECT unknown_operation AS operation, unknown_code AS code,"
+            " group_concat(DISTINCT rule_id) AS rules, count(DISTINCT account_id) AS accounts,"
+            " count(DISTINCT account_id || ' ' || position || ' ' || user_name) AS keys"
+            " FROM finding WHERE run_id = ? AND status = 'indeterminate'"
+            " GROUP BY 1, 2 ORDER BY 1, 2"
+        ):
+            rules = sorted(row["rules"].split(","))
+            unknown = Unknown(operation=row["operation"], code=row["code"])
+            yield {
+                "rules": rules,
+                "keys": row["keys"],
+                "accounts": row["accounts"],
+                "operation": unknown.operation,
+                "code": unknown.code,
+                "message": f"{', '.join(rules)} could not be judged"
+                f" for {_count(row['keys'], 'key')} in {_count(row['accounts'], 'account')}:"
+                f" {unknown.reason}",
+                "statement": statement(unknown.operation) if unknown.denied else None,
+            }
+
+    def _key(self, row: sqlite3.Row) -> Row:
+        created, used = parse_instant(row["created_at"]), parse_instant(row["last_used_at"])
+        state = row["last_used_state"]
+        unknown = None if row["unknown"] is None else Unknown(**loads(row["unknown"]))
+        since = {"used": used, "never": created}.get(state)
+        plain = (
+            "account_id", "user_name", "user_arn", "user_class", "access_key_id", "slot",
+            "status", "created_at",
+        )  # fmt: skip
+        return {
+            **{name: row[name] for name in plain},
+            "age_days": self._days(created),
+            "idle_days": self._days(since),
+            "last_used": {
+                "state": state,
+                "at": row["last_used_at"],
+                "service": row["last_used_service"],
+                "region": row["last_used_region"],
+                "reason": unknown.reason if unknown else None,
+            },
+            "violations": loads(row["violations"] or "[]"),
+        }
+
+    def _days(self, since: datetime | None) -> int | None:
+        return None if since is None else max(self._now - since, timedelta()).days
+
+    def _not_assessed(self, unit: str) -> int:
+        """Count the accounts in scope that were not read, for controls on keys not wholly."""
+        outcomes = "('partial', 'unreachable')" if unit == "key" else "('unreachable')"
+        return self._number(
+            "SELECT count(*) FROM account WHERE run_id = ?"  # noqa: S608
+            f" AND coalesce(outcome, 'unreachable') IN {outcomes}"
+        )
+
+    def _number(self, query: str) -> int:
+        return int(next(self._select(query))[0])
+
+    def _select(self, query: str) -> Iterator[sqlite3.Row]:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.row_factory = sqlite3.Row
+            yield from cursor.execute(query, (self._run_id,))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _certain(at: datetime | None) -> datetime:
+    if at is None:
+        raise ValueError("every run has its now")
+    return at

@@ -1,0 +1,122 @@
+"""The tables of the store, and opening its file."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from auditor.errors import AuditError
+
+APPLICATION_ID = 0x69616D61  # "iama"
+VERSION = 1
+_BUSY_SECONDS = 10.0
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
+
+_TABLES = """
+CREATE TABLE run (
+  id TEXT PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT, now TEXT NOT NULL,
+  source TEXT NOT NULL, partition TEXT NOT NULL, caller_arn TEXT NOT NULL,
+  policies TEXT NOT NULL, rules TEXT NOT NULL, api_calls TEXT NOT NULL, throttled INTEGER NOT NULL
+) STRICT;
+CREATE TABLE account (
+  run_id TEXT NOT NULL REFERENCES run, id TEXT NOT NULL, name TEXT, ou TEXT, state TEXT,
+  tags TEXT, unknown TEXT, skip TEXT,
+  outcome TEXT, via TEXT, role_arn TEXT, credential_report_at TEXT, root_keys_unknown TEXT,
+  users INTEGER NOT NULL DEFAULT 0, keys INTEGER NOT NULL DEFAULT 0,
+  errors TEXT NOT NULL DEFAULT '[]',
+  PRIMARY KEY (run_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE user (
+  run_id TEXT NOT NULL, account_id TEXT NOT NULL, name TEXT NOT NULL,
+  arn TEXT NOT NULL, path TEXT NOT NULL, created_at TEXT, root INTEGER NOT NULL,
+  facts TEXT NOT NULL,
+  PRIMARY KEY (run_id, account_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE access_key (
+  run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
+  position INTEGER NOT NULL, id TEXT, slot INTEGER, status TEXT NOT NULL, created_at TEXT,
+  last_used_state TEXT NOT NULL, last_used_at TEXT, last_used_service TEXT,
+  last_used_region TEXT, unknown TEXT,
+  PRIMARY KEY (run_id, account_id, user_name, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE judged_key (
+  run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
+  position INTEGER NOT NULL, user_class TEXT, violations TEXT NOT NULL,
+  PRIMARY KEY (run_id, account_id, user_name, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE finding (
+  run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
+  position INTEGER NOT NULL, rule_id TEXT NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL,
+  severity TEXT NOT NULL, status TEXT NOT NULL, access_key_id TEXT, message TEXT NOT NULL,
+  remedy TEXT NOT NULL, controls TEXT NOT NULL, exemption TEXT,
+  unknown_operation TEXT, unknown_code TEXT,
+  PRIMARY KEY (run_id, account_id, user_name, position, rule_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE control_result (
+  run_id TEXT NOT NULL, framework TEXT NOT NULL, control TEXT NOT NULL, account_id TEXT NOT NULL,
+  unit TEXT NOT NULL, passed INTEGER NOT NULL, failed INTEGER NOT NULL, exempt INTEGER NOT NULL,
+  indeterminate INTEGER NOT NULL,
+  PRIMARY KEY (run_id, framework, control, account_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open or create the store's file, readable by its owner only.
+
+    Raises AuditError where the file can't be used: not writable, not ours, or of a later version.
+    The connection may go from thread to thread, but is used by one at a time.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, str(error)) from None
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(path, str(error)) from None
+    except AuditError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    if not _on_network(path):
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application == 0 and version == 0 and tables == 0:
+        for table in _TABLES.split(";"):
+            connection.execute(table)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif application != APPLICATION_ID:
+        raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
+    elif version > VERSION:
+        raise AuditError(f"{path} was written by a later iamaudit", hint="upgrade iamaudit")
+    connection.execute("COMMIT")
+
+
+def _unusable(path: Path, reason: str) -> AuditError:
+    return AuditError(f"the store {path} can't be used: {reason}", hint="choose another --output")
+
+
+def _on_network(path: Path) -> bool:
+    """Whether the file lies on a network file system, where WAL does not work."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return False
+    folder = path.resolve()
+    types = {fields[1]: fields[2] for fields in map(str.split, mounts)}
+    for parent in (folder, *folder.parents):
+        if str(parent) in types:
+            return types[str(parent)] in _NETWORK_FILE_SYSTEMS
+    return False

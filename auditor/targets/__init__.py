@@ -1,0 +1,1 @@
+"""Whom to audit: from `--accounts` and `--exclude` to accounts."""

@@ -1,0 +1,301 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from auditor import fanout
+from auditor.engine.inventory import AccountReading
+from auditor.engine.tally import Tally
+from auditor.errors import AwsFailure
+from auditor.model.account import OutcomeKind, Via
+from auditor.model.identity import ROOT_USER_NAME
+from auditor.model.inventory import AccountInventory
+from auditor.model.unknown import Unknown
+from auditor.ports import OpenAccount
+from tests.builders import a_key, an_account, used
+from tests.fakes import FakeClock, FakeIam, denied, gone, unavailable
+
+USED = used(days=3)
+
+
+async def read(
+    iam: FakeIam, *, clock: FakeClock | None = None, workers: int = 4
+) -> AccountInventory:
+    async with fanout.Bound(8).share() as share:
+        reading = AccountReading(
+            an_account(),
+            OpenAccount(reader=iam, via=Via.ROLE, role_arn="arn:aws:iam::1:role/iamaudit-read"),
+            share=share,
+            workers=workers,
+            tally=Tally(),
+            clock=clock or FakeClock(),
+        )
+        await reading.read()
+        return reading.conclude()
+
+
+def failing(
+    operation: str, how: Callable[[str], AwsFailure], *, only: str = ""
+) -> Callable[[str, str], None]:
+    def fail(called: str, subject: str) -> None:
+        if called == operation and only in subject:
+            raise how(operation)
+
+    return fail
+
+
+async def test_every_user_and_key_is_read_with_its_last_use_by_one_call_each() -> None:
+    iam = FakeIam({"bob": [a_key("AKIAB", last_use=USED)], "amy": [], "cid": [a_key("AKIAC")]})
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert [user.identity.name for user in inventory.users] == ["amy", "bob", "cid"]
+    assert inventory.users[1].keys == (a_key("AKIAB", last_use=USED),)
+    assert iam.count("iam:ListUsers") == 1
+    assert iam.count("iam:ListAccessKeys") == 3
+    assert iam.count("iam:GetAccessKeyLastUsed") == 2
+    assert inventory.errors == ()
+
+
+async def test_more_than_two_keys_of_a_user_survive() -> None:
+    iam = FakeIam({"bob": [a_key(f"AKIA{number}") for number in range(8)]})
+
+    inventory = await read(iam)
+
+    assert len(inventory.users[0].keys) == 8
+
+
+async def test_users_start_while_pages_still_come_in() -> None:
+    iam = FakeIam({f"user-{number}": [] for number in range(6)}, page_size=2)
+
+    await read(iam, workers=1)
+
+    order = [name for name, _ in iam.calls if name in {"iam:ListUsers", "iam:ListAccessKeys"}]
+    assert order.index("iam:ListAccessKeys") < len(order) - 1 - order[::-1].index("iam:ListUsers")
+
+
+async def test_a_user_deleted_between_two_calls_is_no_error() -> None:
+    iam = FakeIam({"bob": [a_key()], "eve": []})
+    iam.fail = failing("iam:ListAccessKeys", gone, only="eve")
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert [user.identity.name for user in inventory.users] == ["bob"]
+    assert inventory.errors == ()
+
+
+async def test_a_user_whose_keys_are_denied_makes_the_account_partial() -> None:
+    iam = FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
+    iam.fail = failing("iam:ListAccessKeys", denied, only="eve")
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert [user.identity.name for user in inventory.users] == ["bob"]
+    [error] = inventory.errors
+    assert (error.operation, error.code, error.subject) == (
+        "iam:ListAccessKeys",
+        "AccessDenied",
+        "eve",
+    )
+
+
+async def test_a_key_deleted_between_listing_and_last_use_is_gone_not_unknown() -> None:
+    iam = FakeIam({"bob": [a_key("AKIA1"), a_key("AKIA2", last_use=USED)]})
+
+    def fail(operation: str, subject: str) -> None:
+        if (operation, subject) == ("iam:GetAccessKeyLastUsed", "AKIA1"):
+            iam.keys["bob"] = [a_key("AKIA2", last_use=USED)]
+
+    iam.fail = fail
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert [key.id for key in inventory.users[0].keys] == ["AKIA2"]
+
+
+async def test_a_user_deleted_with_its_key_before_the_last_use_leaves_no_error() -> None:
+    iam = FakeIam({"bob": [a_key("AKIA1")]})
+
+    def fail(operation: str, subject: str) -> None:
+        if operation == "iam:GetAccessKeyLastUsed":
+            iam.keys.clear()
+
+    iam.fail = fail
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert inventory.errors == ()
+
+
+async def test_a_denied_last_use_is_unknown_and_looked_up_again_only_once() -> None:
+    iam = FakeIam({f"user-{number}": [a_key(f"AKIA{number}")] for number in range(10)})
+    iam.fail = failing("iam:GetAccessKeyLastUsed", denied)
+
+    inventory = await read(iam, workers=1)
+
+    unknown = Unknown(operation="iam:GetAccessKeyLastUsed", code="AccessDenied")
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert {key.last_use for user in inventory.users for key in user.keys} == {unknown}
+    assert iam.count("iam:ListAccessKeys") == 10 + 1
+    assert len(inventory.errors) == 10
+
+
+async def test_a_throttled_last_use_is_unknown_never_never() -> None:
+    iam = FakeIam({"bob": [a_key()]})
+    iam.fail = failing("iam:GetAccessKeyLastUsed", unavailable)
+
+    inventory = await read(iam)
+
+    assert isinstance(inventory.users[0].keys[0].last_use, Unknown)
+    assert inventory.outcome is OutcomeKind.PARTIAL
+
+
+async def test_denied_enrichment_leaves_the_account_audited_and_its_facts_unknown() -> None:
+    iam = FakeIam({"bob": [a_key()], "leaked": [a_key("AKIAL")]})
+    iam.fail = failing("iam:GetAccountAuthorizationDetails", denied)
+
+    inventory = await read(iam)
+
+    bob, leaked = (user.identity for user in inventory.users)
+    unknown = Unknown(operation="iam:GetAccountAuthorizationDetails", code="AccessDenied")
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert bob.admin == bob.tags == bob.groups == bob.policies == unknown
+    assert (bob.quarantined, leaked.quarantined) == (False, True)
+    assert iam.count("iam:ListEntitiesForPolicy") == 1
+    assert [error.operation for error in inventory.errors] == ["iam:GetAccountAuthorizationDetails"]
+
+
+async def test_quarantine_is_unknown_only_where_both_ways_are_denied() -> None:
+    iam = FakeIam({"bob": [a_key()]})
+
+    def fail(operation: str, subject: str) -> None:
+        if operation in {"iam:GetAccountAuthorizationDetails", "iam:ListEntitiesForPolicy"}:
+            raise denied(operation)
+
+    iam.fail = fail
+
+    [bob] = (await read(iam)).users
+
+    assert bob.identity.quarantined == Unknown(
+        operation="iam:ListEntitiesForPolicy", code="AccessDenied"
+    )
+
+
+async def test_the_root_users_keys_come_from_the_credential_report() -> None:
+    root_key = a_key("", days_old=500)
+    iam = FakeIam({"bob": []}, root_keys=(root_key,))
+
+    inventory = await read(iam)
+
+    root = inventory.users[0]
+    assert root.identity.name == ROOT_USER_NAME
+    assert root.identity.root
+    assert root.identity.admin is True
+    assert root.keys == (root_key,)
+    assert inventory.root_keys_unknown is None
+
+
+@pytest.mark.parametrize(("root_keys", "known"), [((), True), ((a_key(),), False)])
+async def test_without_the_report_the_summary_tells_whether_root_has_no_key(
+    root_keys: tuple[object, ...], known: bool
+) -> None:
+    iam = FakeIam({"bob": []}, root_keys=root_keys)  # type: ignore[arg-type]
+    iam.fail = failing("iam:GenerateCredentialReport", denied)
+
+    inventory = await read(iam)
+
+    unknown = Unknown(operation="iam:GenerateCredentialReport", code="AccessDenied")
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert inventory.root_keys_unknown == (None if known else unknown)
+    assert inventory.users[0].identity.password_enabled == unknown
+    assert inventory.credential_report_at is None
+
+
+async def test_without_report_and_summary_it_is_not_known_whether_root_has_keys() -> None:
+    iam = FakeIam({"bob": []})
+
+    def fail(operation: str, subject: str) -> None:
+        if operation in {"iam:GetCredentialReport", "iam:GetAccountSummary"}:
+            raise denied(operation)
+
+    iam.fail = fail
+
+    inventory = await read(iam)
+
+    assert inventory.root_keys_unknown is not None
+    assert {error.operation for error in inventory.errors} == {
+        "iam:GetCredentialReport",
+        "iam:GetAccountSummary",
+    }
+
+
+async def test_only_users_newer_than_the_report_are_asked_for_a_password() -> None:
+    iam = FakeIam({"human": [], "human-new": [], "svc-new": []}, newer={"human-new", "svc-new"})
+
+    human, human_new, svc_new = (user.identity for user in (await read(iam)).users)
+
+    assert (human.password_enabled, human.mfa) == (False, False)
+    assert (human_new.password_enabled, svc_new.password_enabled) == (True, False)
+    assert isinstance(human_new.mfa, Unknown)
+    assert iam.count("iam:GetLoginProfile") == 2
+
+
+async def test_a_slow_report_is_polled_ever_less_often_and_not_for_ever() -> None:
+    clock, iam = FakeClock(), FakeIam({"bob": []}, polls=4)
+
+    inventory = await read(iam, clock=clock)
+
+    assert clock.slept == [0.5, 1, 2]
+    assert inventory.credential_report_at == datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    clock, iam = FakeClock(), FakeIam({"bob": []}, polls=10**9)
+
+    inventory = await read(iam, clock=clock)
+
+    assert sum(clock.slept) < 90
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert inventory.users[0].identity.mfa == Unknown(
+        operation="iam:GenerateCredentialReport", code="ReportInProgress"
+    )
+
+
+async def test_a_page_that_fails_after_others_leaves_what_was_read() -> None:
+    iam = FakeIam({"amy": [a_key()], "bob": []}, page_size=1)
+    iam.fail = failing("iam:ListUsers", unavailable, only="1")
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert [user.identity.name for user in inventory.users] == ["amy"]
+
+
+async def test_an_account_of_which_nothing_could_be_read_is_unreachable() -> None:
+    def fail(operation: str, subject: str) -> None:
+        raise denied(operation)
+
+    inventory = await read(FakeIam({"amy": []}, fail=fail))
+
+    assert inventory.outcome is OutcomeKind.UNREACHABLE
+    assert "iam:ListUsers" in {error.operation for error in inventory.errors}
+
+
+async def test_an_account_that_no_longer_answers_is_given_up_with_what_was_read() -> None:
+    iam = FakeIam({f"user-{number:03}": [] for number in range(300)})
+
+    def fail(operation: str, subject: str) -> None:
+        if operation == "iam:ListAccessKeys" and iam.count(operation) > 10:
+            raise unavailable(operation)
+
+    iam.fail = fail
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert len(inventory.users) == 10
+    assert iam.count("iam:ListAccessKeys") < 25
+    assert "GaveUp" in {error.code for error in inventory.errors}

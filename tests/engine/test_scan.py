@@ -1,0 +1,94 @@
+import os
+import signal
+from dataclasses import dataclass, field
+
+import anyio
+
+from auditor.engine.scan import Scan
+from auditor.engine.tally import Tally
+from auditor.model.account import Account, OutcomeKind
+from auditor.model.inventory import AccountInventory
+from tests.builders import a_key, an_account
+from tests.fakes import FakeClock, FakeIam, FakeSessions
+
+
+@dataclass
+class SavedAccounts:
+    """The part of a store that a scan uses."""
+
+    saved: dict[str, AccountInventory] = field(default_factory=dict)
+
+    def save(self, run_id: str, inventory: AccountInventory) -> None:
+        self.saved[inventory.account.id] = inventory
+
+
+def ids(number: int) -> list[str]:
+    return [f"{each:012}" for each in range(1, number + 1)]
+
+
+async def scan(
+    sessions: FakeSessions, accounts: list[Account], *, concurrency: int = 8
+) -> tuple[dict[str, AccountInventory], bool]:
+    store = SavedAccounts()
+    interrupted = await Scan(
+        sessions=sessions,
+        store=store,  # type: ignore[arg-type]  # only save() is asked for
+        run_id="run-1",
+        concurrency=concurrency,
+        tally=Tally(),
+        clock=FakeClock(),
+    ).read(accounts)
+    return store.saved, interrupted
+
+
+async def test_every_account_is_saved_with_its_outcome() -> None:
+    sessions = FakeSessions({each: FakeIam({"amy": [a_key()]}) for each in ids(5)})
+    accounts = [an_account(each) for each in ids(6)]
+
+    saved, interrupted = await scan(sessions, accounts)
+
+    assert not interrupted
+    assert {each: inventory.outcome for each, inventory in saved.items()} == {
+        **dict.fromkeys(ids(5), OutcomeKind.AUDITED),
+        "000000000006": OutcomeKind.UNREACHABLE,
+    }
+    [error] = saved["000000000006"].errors
+    assert error.operation == "sts:AssumeRole"
+
+
+async def test_an_account_to_skip_is_not_entered() -> None:
+    sessions = FakeSessions({"000000000001": FakeIam()})
+
+    saved, _ = await scan(sessions, [an_account(each, skip="suspended") for each in ids(2)])
+
+    assert saved == {}
+    assert sessions.most_open == 0
+
+
+async def test_only_so_many_accounts_are_open_at_once() -> None:
+    sessions = FakeSessions({each: FakeIam({"amy": [a_key()]}) for each in ids(20)})
+
+    await scan(sessions, [an_account(each) for each in ids(20)], concurrency=8)
+
+    assert sessions.most_open == 2
+
+
+async def test_an_interrupted_scan_keeps_what_was_read_and_says_so() -> None:
+    quick, slow = FakeIam({"amy": [a_key()]}), FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
+    sessions = FakeSessions({"000000000001": quick, "000000000002": slow})
+
+    def stop(operation: str, subject: str) -> None:
+        if (operation, subject) == ("iam:ListAccessKeys", "eve"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    slow.fail = stop
+    with anyio.fail_after(10):
+        saved, interrupted = await scan(
+            sessions, [an_account(each) for each in ids(2)], concurrency=1
+        )
+
+    assert interrupted
+    assert saved["000000000001"].outcome is OutcomeKind.AUDITED
+    assert saved["000000000002"].outcome is OutcomeKind.PARTIAL
+    assert [error.code for error in saved["000000000002"].errors] == ["Interrupted"]
+    assert "bob" in {user.identity.name for user in saved["000000000002"].users}

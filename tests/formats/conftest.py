@@ -1,0 +1,315 @@
+"""A fake document with builders for its parts; a part's defaults make an unremarkable run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from auditor.formats import html
+from auditor.formats.document import (
+    AccountPart,
+    Compliance,
+    CoveragePart,
+    FindingPart,
+    Gap,
+    Key,
+    RunPart,
+    Summary,
+    Tool,
+)
+from auditor.formats.stream import ReportStream, Row
+from auditor.model.finding import Severity, finding_id
+
+ACCOUNT = "111111111111"
+KEY = "AKIAIOSFODNN7EXAMPLE"
+SEVERITIES = [severity.value for severity in Severity]
+RULES: list[Row] = [
+    {
+        "id": "key-too-old",
+        "title": "Active access key older than 90d",
+        "severity": "medium",
+        "when": "key.active && key.age > params.max_age",
+        "remedy": "rotate",
+        "controls": ["cis-aws-5.0.0:1.13", "aws-fsbp:IAM.3"],
+    },
+    {
+        "id": "root-access-key",
+        "title": "Active access key of the root user",
+        "severity": "critical",
+        "when": "key.active && user.root",
+        "remedy": "none",
+        "controls": [],
+    },
+]
+Make = Callable[..., Row]
+
+
+def _account(**changes: object) -> Row:
+    account: Row = {
+        "id": ACCOUNT,
+        "name": "production",
+        "ou": "ou-ab12-workloads",
+        "state": "ACTIVE",
+        "outcome": "audited",
+        "via": "role",
+        "role_arn": f"arn:aws:iam::{changes.get('id', ACCOUNT)}:role/iamaudit-read",
+        "credential_report_at": "2026-06-01T09:58:00Z",
+        "users": 3,
+        "keys": 4,
+        "errors": [],
+    }
+    return AccountPart.model_validate({**account, **changes}).model_dump()
+
+
+def _error(**changes: object) -> Row:
+    error: Row = {
+        "operation": "sts:AssumeRole",
+        "code": "AccessDenied",
+        "message": "not authorized to perform: sts:AssumeRole",
+        "subject": None,
+    }
+    return {**error, **changes}
+
+
+def _key(*, last_used: Row | None = None, **changes: object) -> Row:
+    use: Row = {
+        "state": "used",
+        "at": "2026-05-30T08:00:00Z",
+        "service": "s3",
+        "region": "eu-central-1",
+        "reason": None,
+    }
+    key: Row = {
+        "account_id": ACCOUNT,
+        "user_name": "deploy",
+        "user_arn": f"arn:aws:iam::{ACCOUNT}:user/deploy",
+        "user_class": "machine",
+        "access_key_id": KEY,
+        "slot": None,
+        "status": "Active",
+        "created_at": "2025-01-01T00:00:00Z",
+        "age_days": 516,
+        "idle_days": 2,
+        "last_used": {**use, **(last_used or {})},
+        "violations": ["key-too-old"],
+    }
+    return Key.model_validate({**key, **changes}).model_dump()
+
+
+def _finding(*, slot: int | None = None, **changes: object) -> Row:
+    rule = next((one for one in RULES if one["id"] == changes.get("rule_id")), RULES[0])
+    finding: dict[str, object] = {
+        "rule_id": rule["id"],
+        "title": rule["title"],
+        "severity": rule["severity"],
+        "status": "open",
+        "account_id": ACCOUNT,
+        "user_name": "deploy",
+        "access_key_id": KEY,
+        "message": "Active for 516 days",
+        "remedy": rule["remedy"],
+        "controls": rule["controls"],
+        "exemption": None,
+        **changes,
+    }
+    finding.setdefault(
+        "id",
+        finding_id(
+            partition="aws",
+            account_id=str(finding["account_id"]),
+            user_name=str(finding["user_name"]),
+            key=str(finding["access_key_id"] or f"slot-{slot}"),
+            rule_id=str(finding["rule_id"]),
+        ),
+    )
+    return FindingPart.model_validate(finding).model_dump()
+
+
+def _gap(**changes: object) -> Row:
+    gap: Row = {
+        "rules": ["key-unused", "inactive-key-lingering"],
+        "keys": 3,
+        "accounts": 1,
+        "operation": "iam:GetAccessKeyLastUsed",
+        "code": "AccessDenied",
+        "message": "the last use of 3 keys is unknown",
+        "statement": {
+            "Effect": "Allow",
+            "Action": "iam:GetAccessKeyLastUsed",
+            "Resource": "*",
+        },
+    }
+    return Gap.model_validate({**gap, **changes}).model_dump()
+
+
+def _compliance(**changes: object) -> Row:
+    line: Row = {
+        "framework": "CIS AWS Foundations 5.0.0",
+        "control": "1.13",
+        "unit": "key",
+        "passed": 30,
+        "failed": 4,
+        "exempt": 1,
+        "indeterminate": 2,
+        "not_assessed": 3,
+        "accounts": [],
+    }
+    return Compliance.model_validate({**line, **changes}).model_dump()
+
+
+def _run(**changes: object) -> Row:
+    run: Row = {
+        "id": "20260601T100000-4f2a",
+        "started_at": "2026-06-01T10:00:00Z",
+        "finished_at": "2026-06-01T10:02:30Z",
+        "now": "2026-06-01T10:00:00Z",
+        "source": "live",
+        "partition": "aws",
+        "caller_arn": "arn:aws:sts::999999999999:assumed-role/audit/me",
+        "policies": [
+            {
+                "id": "baseline",
+                "title": "Access key baseline",
+                "sha256": "ab" * 32,
+                "params": {"max_age": "90d", "max_idle": "45d"},
+            }
+        ],
+        "api_calls": {"iam:ListUsers": 14, "iam:GetAccessKeyLastUsed": 1234},
+        "throttled": 2,
+    }
+    return RunPart.model_validate({**run, **changes}).model_dump()
+
+
+@dataclass(kw_only=True)
+class FakeDocument:
+    """A document in memory, or one whose findings are made while they are read."""
+
+    accounts_given: Sequence[Row]
+    keys_given: Sequence[Row]
+    findings_given: Sequence[Row] | Callable[[], Iterator[Row]]
+    run_given: Row
+    gaps: Sequence[Row] = ()
+    compliance_given: Sequence[Row] = ()
+    rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
+    complete: bool | None = None
+
+    def tool(self) -> Row:
+        return Tool(name="iamaudit", version="0.1.0").model_dump()
+
+    def run(self) -> Row:
+        return self.run_given
+
+    def coverage(self) -> Row:
+        outcomes = [account["outcome"] for account in self.accounts_given]
+        names = ("audited", "partial", "unreachable", "skipped")
+        by_outcome = {name: outcomes.count(name) for name in names}
+        whole = not by_outcome["partial"] and not by_outcome["unreachable"]
+        coverage = {
+            "complete": whole if self.complete is None else self.complete,
+            "accounts": {"total": len(outcomes), **by_outcome},
+            "users": sum(account["users"] for account in self.accounts_given),
+            "keys": len(self.keys_given),
+            "unknown_last_use": sum(
+                key["last_used"]["state"] == "unknown" for key in self.keys_given
+            ),
+            "gaps": list(self.gaps),
+        }
+        return CoveragePart.model_validate(coverage).model_dump()
+
+    def accounts(self) -> Iterator[Row]:
+        return iter(self.accounts_given)
+
+    def keys(self) -> Iterator[Row]:
+        return iter(self.keys_given)
+
+    def findings(self) -> Iterator[Row]:
+        given = self.findings_given
+        return given() if callable(given) else iter(given)
+
+    def summary(self) -> Row:
+        counts = dict.fromkeys([*SEVERITIES, "exempt", "indeterminate"], 0)
+        for finding in self.findings():
+            is_open = finding["status"] == "open"
+            counts[finding["severity"] if is_open else finding["status"]] += 1
+        others = {name: counts.pop(name) for name in ("exempt", "indeterminate")}
+        return Summary.model_validate({"open": counts, **others}).model_dump()
+
+    def compliance(self) -> Iterator[Row]:
+        return iter(self.compliance_given)
+
+    def rules(self) -> Sequence[Row]:
+        return self.rules_given
+
+    def plan(self) -> None:
+        return None
+
+
+def _document(
+    *,
+    accounts: Sequence[Row] | None = None,
+    keys: Sequence[Row] | None = None,
+    findings: Sequence[Row] | Callable[[], Iterator[Row]] = (),
+    run: Row | None = None,
+    **parts: object,
+) -> ReportStream:
+    return FakeDocument(
+        accounts_given=[_account()] if accounts is None else accounts,
+        keys_given=[_key()] if keys is None else keys,
+        findings_given=findings,
+        run_given=run or _run(),
+        **parts,  # type: ignore[arg-type] # a wrong name is a TypeError of the test
+    )
+
+
+@pytest.fixture
+def an_account() -> Make:
+    return _account
+
+
+@pytest.fixture
+def an_error() -> Make:
+    return _error
+
+
+@pytest.fixture
+def a_key() -> Make:
+    return _key
+
+
+@pytest.fixture
+def a_finding() -> Make:
+    return _finding
+
+
+@pytest.fixture
+def a_gap() -> Make:
+    return _gap
+
+
+@pytest.fixture
+def a_control() -> Make:
+    return _compliance
+
+
+@pytest.fixture
+def a_run() -> Make:
+    return _run
+
+
+@pytest.fixture
+def a_document() -> Callable[..., ReportStream]:
+    return _document
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[ReportStream], Path]:
+    """Return a function that writes a document's page to a file."""
+
+    def save(document: ReportStream) -> Path:
+        path = tmp_path / "report.html"
+        with path.open("w", encoding="utf-8") as out:
+            html.write(document, out)
+        return path
+
+    return save

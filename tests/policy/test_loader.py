@@ -1,0 +1,153 @@
+import re
+
+import pytest
+
+from auditor.errors import PolicyError
+from auditor.policy.loader import load
+from auditor.wiring import load_policies
+from tests.builders import a_policy, a_rule
+
+
+def mistakes(text: str) -> str:
+    with pytest.raises(PolicyError) as caught:
+        load(text, source="house.yaml")
+    assert caught.value.hint
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        (
+            "key.actve",
+            r"house.yaml:10:15: undeclared reference to 'key.actve'.*did you mean key.active",
+        ),
+        ("params.max_ag > days(1)", "did you mean params.max_age"),
+        ("key.age > 3", r"house.yaml:10:20: .*'\(duration, int\)'"),
+        ("key.age", "must be true or false"),
+        ("key.active &&", "Syntax error"),
+        ("key.active && key.agee > days(1)", r"house.yaml:10:29: .*did you mean key.age\?"),
+    ],
+)
+def test_a_condition_that_makes_no_sense_is_named_with_line_and_column(
+    when: str, told: str
+) -> None:
+    assert re.search(told, mistakes(a_policy(a_rule(when=when))))
+
+
+def test_the_place_is_right_in_a_block_of_several_lines() -> None:
+    lines = ["- id: old", "  title: T", "  severity: low", "  when: |", "    key.active"]
+    rule = "\n".join(f"  {line}" for line in [*lines, "    && key.agee > days(1)"])
+
+    assert mistakes(a_policy(rule)).startswith("house.yaml:12:7: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("severity: medium", "severity: mid"),
+            "house.yaml:9:15: rules.0.severity: Input should be",
+        ),
+        (("    when:", "    wenn:"), "rules.0.wenn: Extra inputs are not permitted"),
+        (("title: Too old", "title: 'Older than {max}'"), "the title names no parameter 'max'"),
+        (("title: Too old", "title: '{max_age.days}'"), "the title names no parameter"),
+        (("iamaudit/v1", "iamaudit/v9"), "house.yaml:1:13: apiVersion"),
+        (("id: house", "id: house\nid: home"), "house.yaml:3:1: 'id' is given twice"),
+        (("max_age: 90d", "max_age: 90x"), r"'\(duration, string\)'"),
+        (("rules:", "rulez:"), "rules: Field required"),
+    ],
+)
+def test_a_mistake_in_the_document_is_named_in_its_place(
+    change: tuple[str, str], told: str
+) -> None:
+    assert re.search(told, mistakes(a_policy().replace(*change)))
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    text = a_policy(
+        a_rule("one", when="key.actve"),
+        a_rule("one", controls="[cis-aws-5.0.0:9.9, nonsense]", params="{max_aage: 1d}"),
+        a_rule("two", params="{max_age: 5}"),
+    )
+
+    told = mistakes(text).splitlines()
+
+    assert len(told) == 6
+    assert "did you mean key.active" in told[0]
+    assert "max_aage" in told[1]
+    assert "cis-aws-5.0.0 has no control '9.9'" in told[2]
+    assert "'nonsense' is no control" in told[3]
+    assert "max_age must be a duration, not a int" in told[4]
+    assert "'one' is defined twice" in told[5]
+
+
+NO_POLICY = ["", "a: [", "- 1", "\t", "a: *nowhere", "&a [*a]", "a: 2026-13-99"]
+
+
+@pytest.mark.parametrize("text", NO_POLICY)
+def test_what_is_no_policy_at_all_is_one_clear_message(text: str) -> None:
+    assert mistakes(text).startswith("house.yaml:1:")
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        ("classes: [{class: root, when: user.admin}]", "'root' is built in"),
+        ("classes: [{class: ops, when: 'user.class == \"x\"'}]", "can't look at user.class"),
+        (
+            "classes: [{class: a, when: user.mfa}, {class: a, when: user.mfa}]",
+            "'a' is defined twice",
+        ),
+    ],
+)
+def test_a_class_that_makes_no_sense_is_refused(classes: str, told: str) -> None:
+    assert told in mistakes(a_policy(head=classes))
+
+
+@pytest.mark.parametrize("missing", ["reason", "owner", "expires"])
+def test_an_exemption_needs_reason_owner_and_expiry(missing: str) -> None:
+    given = {"reason": "r", "owner": "o", "expires": "2027-01-31"}
+    del given[missing]
+    items = ", ".join(f"{name}: {value}" for name, value in given.items())
+
+    assert f"exemptions.0.{missing}: Field required" in mistakes(
+        a_policy(head=f"exemptions: [{{{items}}}]")
+    )
+
+
+def test_an_exemption_from_a_rule_that_is_none_is_refused() -> None:
+    head = "exemptions: [{rules: [nil], reason: r, owner: o, expires: 2027-01-31}]"
+
+    assert "there is no rule 'nil'" in mistakes(a_policy(head=head))
+
+
+def test_the_digest_is_that_of_the_text() -> None:
+    one, other = load(a_policy(), source="a"), load(a_policy() + "\n", source="a")
+
+    assert one.stamp.sha256 != other.stamp.sha256
+    assert one.stamp.params == {"max_age": "90d"}
+
+
+def test_a_policy_tells_which_facts_it_looks_at() -> None:
+    policy = load(a_policy(a_rule(when='account.ou == "Root" && key.active')), source="a")
+
+    assert policy.facts == {"account.ou", "key.active"}
+
+
+def test_text_in_a_condition_is_no_fact() -> None:
+    policy = load(a_policy(a_rule(when='user.name == "account.tags"')), source="a")
+
+    assert policy.facts == {"user.name"}
+
+
+def test_two_policies_with_the_same_rule_are_refused() -> None:
+    with pytest.raises(PolicyError, match="both have a rule 'key-too-old'"):
+        load_policies(["baseline", "baseline"])
+
+
+def test_an_unknown_policy_names_those_there_are() -> None:
+    with pytest.raises(PolicyError, match="no policy 'basline'") as caught:
+        load_policies(["basline"])
+
+    assert "baseline" in caught.value.hint

@@ -1,0 +1,185 @@
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from auditor import fanout
+
+
+async def test_every_item_is_worked_on_and_never_more_than_the_limit_at_once() -> None:
+    busy, most, done = 0, 0, []
+
+    async def work(item: int) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await anyio.sleep(0.001)
+        busy -= 1
+        done.append(item)
+
+    await fanout.each(range(20), work, limit=3)
+
+    assert sorted(done) == list(range(20))
+    assert most == 3
+
+
+async def test_an_item_is_asked_for_only_when_a_worker_is_free() -> None:
+    taken: list[int] = []
+    go_on = anyio.Event()
+
+    async def items() -> AsyncIterator[int]:
+        for item in range(10):
+            taken.append(item)
+            yield item
+
+    async def work(item: int) -> None:
+        await go_on.wait()
+
+    async def look() -> None:
+        await anyio.wait_all_tasks_blocked()
+        assert len(taken) <= 3  # two being worked on, one offered
+        go_on.set()
+
+    async def all_of_it() -> None:
+        await fanout.each_of(items(), work, limit=2)
+
+    await fanout.together(all_of_it, look)
+
+
+async def test_the_first_failure_cancels_the_rest_and_is_raised_by_itself() -> None:
+    cancelled = False
+
+    async def fails() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise LookupError("the reason")
+
+    async def waits() -> None:
+        nonlocal cancelled
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled = True
+
+    with pytest.raises(LookupError, match="the reason"):
+        await fanout.together(waits, fails)
+
+    assert cancelled
+
+
+async def test_a_failing_stream_of_items_is_raised() -> None:
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        raise LookupError("page 2")
+
+    async def work(item: int) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(LookupError, match="page 2"):
+        await fanout.each_of(items(), work, limit=2)
+
+
+async def test_a_bound_is_shared_equally_so_a_stuck_account_holds_only_its_part() -> None:
+    bound = fanout.Bound(4)
+    stuck, lively = 0, 0
+    all_done = anyio.Event()
+
+    async with bound.share() as slow, bound.share() as quick, anyio.create_task_group() as group:
+
+        async def hang() -> None:
+            nonlocal stuck
+            async with slow:
+                stuck += 1
+                await anyio.sleep_forever()
+
+        async def call() -> None:
+            nonlocal lively
+            async with quick:
+                await anyio.lowlevel.checkpoint()
+                lively += 1
+                if lively == 50:
+                    all_done.set()
+
+        for _ in range(10):
+            group.start_soon(hang)
+        for _ in range(50):
+            group.start_soon(call)
+        with anyio.fail_after(5):
+            await all_done.wait()
+        group.cancel_scope.cancel()
+
+    assert stuck == 2
+
+
+async def test_one_share_alone_may_use_the_whole_bound() -> None:
+    bound = fanout.Bound(3)
+    inside = 0
+
+    async with bound.share() as share, anyio.create_task_group() as group:
+
+        async def hold() -> None:
+            nonlocal inside
+            async with share:
+                inside += 1
+                await anyio.sleep_forever()
+
+        for _ in range(5):
+            group.start_soon(hold)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+
+    assert inside == 3
+
+
+async def test_a_cancelled_waiter_gives_its_place_back() -> None:
+    bound = fanout.Bound(1)
+
+    async with bound.share() as share:
+        async with share:
+            with anyio.move_on_after(0.01):
+                async with share:
+                    pytest.fail("the only place was taken twice")
+        with anyio.fail_after(1):
+            async with share:
+                pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_cancels_the_work_and_says_so(number: signal.Signals) -> None:
+    async def work() -> None:
+        os.kill(os.getpid(), number)
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(5):
+        assert await fanout.until_interrupted(work)
+
+
+async def test_work_that_ends_by_itself_was_not_interrupted() -> None:
+    done = False
+
+    async def work() -> None:
+        nonlocal done
+        await anyio.lowlevel.checkpoint()
+        done = True
+
+    assert not await fanout.until_interrupted(work)
+    assert done
+
+
+async def test_the_writer_runs_one_piece_at_a_time() -> None:
+    writer, running, most = fanout.Writer(), 0, 0
+
+    def piece() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        running -= 1
+
+    async def write() -> None:
+        await writer.run(piece)
+
+    await fanout.together(*[write] * 8)
+
+    assert most == 1
