@@ -92,8 +92,7 @@ def demo_aws() -> Iterator[DemoAws]:
         yield DemoAws(
             url=emulator.url,
             environment={
-                "AWS_ACCESS_KEY_ID": organization.access_key_id,
-                "AWS_SECRET_ACCESS_KEY": organization.secret_access_key,
+                **organization.environment,
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_EC2_METADATA_DISABLED": "true",
