@@ -6,13 +6,12 @@ from typing import Any
 from aiobotocore.credentials import AioRefreshableCredentials
 
 _LONGEST_ADVANCE = 15 * 60
-_ADVISORY_SHARE, _MANDATORY_SHARE = 4, 8
 
 AssumeRole = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class RoleCredentials(AioRefreshableCredentials):  # type: ignore[misc]  # the SDK is untyped
-    """Refreshes in the last quarter of the lifetime, and waits for it in the last eighth.
+    """Refreshes in the last quarter of the lifetime, and insists on it in the last eighth.
 
     The SDK's own windows of 15 and 10 minutes would assume the role anew on every call where
     the session itself lasts no longer than that.
@@ -37,9 +36,9 @@ class RoleCredentials(AioRefreshableCredentials):  # type: ignore[misc]  # the S
 
     def _fit_windows(self) -> None:
         lifetime = max(0, self._seconds_remaining())
-        advance = min(_LONGEST_ADVANCE, lifetime / _ADVISORY_SHARE)
-        self._advisory_refresh_timeout = int(advance)
-        self._mandatory_refresh_timeout = int(advance * _ADVISORY_SHARE / _MANDATORY_SHARE)
+        advance = min(_LONGEST_ADVANCE, lifetime / 4)
+        self._advisory_refresh_timeout = advance
+        self._mandatory_refresh_timeout = advance / 2
 
 
 def _metadata(credentials: Mapping[str, Any]) -> dict[str, Any]:

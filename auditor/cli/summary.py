@@ -1,12 +1,15 @@
 """What a run came to, for the terminal. Names from AWS are shown as text, never interpreted."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.formats.overview import by_severity, tally, verdict, worst
+from auditor.formats.overview import by_severity, overview, tally, verdict, worst
 from auditor.formats.stream import ReportStream
-from auditor.formats.templates import printable
+from auditor.formats.templates import count, printable
+from auditor.model.account import OutcomeKind
 
 _TONES = {"severe": "bold red", "findings": "yellow", "incomplete": "yellow", "clean": "green"}
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
@@ -22,14 +25,33 @@ def show(document: ReportStream, console: Console) -> None:
     outcomes = ("audited", "partial", "unreachable", "skipped")
     console.print(
         Text(
-            f"{accounts['total']} accounts ("
+            f"{count(accounts['total'], 'account')} ("
             + ", ".join(f"{accounts[name]} {name}" for name in outcomes if accounts[name])
-            + f"), {coverage['users']} users, {coverage['keys']} keys"
+            + f"), {count(coverage['users'], 'user')}, {count(coverage['keys'], 'key')}"
         )
     )
-    for gap in coverage["gaps"]:
-        console.print(Text(f"! {printable(gap['message'])}", style="yellow"))
+    for line in _missed(document):
+        console.print(Text(f"! {printable(line)}", style="yellow"))
     _show_accounts(document, console)
+
+
+def _missed(document: ReportStream) -> Iterator[str]:
+    """Say once for each reason what was not read or not judged, and how to mend it."""
+    gaps = document.coverage()["gaps"]
+    told = {(gap["operation"], gap["code"]) for gap in gaps}
+    for group in overview(document.accounts()).errors:
+        if group.outcome == OutcomeKind.SKIPPED or (group.operation, group.code) in told:
+            continue
+        which = ", ".join(dict.fromkeys(str(subject["account"]) for subject in group.subjects))
+        more = ", …" if group.accounts > len(group.subjects) else ""
+        yield (
+            f"{count(group.accounts, 'account')} {group.outcome} ({which}{more}):"
+            f" {group.operation} {group.code}: {group.message}"
+        )
+        if group.operation == "sts:AssumeRole":
+            yield "  check the account's id, and that its role exists and trusts the caller"
+    for gap in gaps:
+        yield str(gap["message"])
 
 
 def _show_accounts(document: ReportStream, console: Console) -> None:

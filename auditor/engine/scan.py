@@ -83,7 +83,7 @@ class Scan:
                     raise
                 return reading.conclude()
         except AwsFailure as failure:
-            _log.warning("%s: %s", account.id, failure)
+            _log.info("%s: %s", account.id, failure)
             return AccountInventory(
                 account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error_of(failure),)
             )

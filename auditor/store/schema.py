@@ -85,23 +85,32 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    _check(connection, path)  # before anything is changed in a file that may not be ours
     if not _on_network(path):
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if application == 0 and version == 0 and tables == 0:
+    if _check(connection, path) == 0:
         for table in _TABLES.split(";"):
             connection.execute(table)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    elif application != APPLICATION_ID:
-        raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
-    elif version > VERSION:
-        raise AuditError(f"{path} was written by a later iamaudit", hint="upgrade iamaudit")
     connection.execute("COMMIT")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the tables, 0 for an empty file; raise AuditError for another's."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application != APPLICATION_ID and (application or version or tables):
+        raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
+    if version > VERSION:
+        raise AuditError(
+            f"{path} was written by a later iamaudit",
+            hint="upgrade iamaudit, or choose another --output",
+        )
+    return version
 
 
 def _unusable(path: Path, reason: str) -> AuditError:

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from auditor.aws.credential_report import parse
+from auditor.errors import AwsFailure
+from auditor.model.access_key import KeyStatus, NeverUsed, Used
+from auditor.model.unknown import Unknown
+from auditor.ports import CredentialReport
+from tests.builders import NOW
+
+HEADER = (
+    "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,"
+    "password_next_rotation,mfa_active,access_key_1_active,access_key_1_last_rotated,"
+    "access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
+    "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
+    "access_key_2_last_used_region,access_key_2_last_used_service,"
+    "cert_1_active,cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
+)
+ROOT = (
+    "<root_account>,arn:aws:iam::1:root,2020-01-02T03:04:05Z,not_supported,no_information,"
+    "not_supported,not_supported,true,true,2021-01-01T00:00:00Z,2026-01-01T00:00:00Z,N/A,s3,"
+    "false,N/A,N/A,N/A,N/A,false,N/A,false,N/A"
+)
+AMY = (
+    'amy,"arn:aws:iam::1:user/a,b/amy",2022-01-02T03:04:05+00:00,TRUE,no_information,N/A,N/A,'
+    "FALSE,true,2022-01-02T03:04:05+00:00,N/A,N/A,N/A,"
+    "false,2023-01-01T00:00:00+00:00,2024-01-01T00:00:00+00:00,us-east-1,ec2,"
+    "false,N/A,false,N/A"
+)
+
+
+def report(*lines: str) -> CredentialReport:
+    return parse("\n".join(lines).encode(), NOW)
+
+
+def test_the_root_row_has_its_key_with_region_na_as_used() -> None:
+    root = report(HEADER, ROOT, AMY).root
+
+    assert root is not None
+    [key] = root.keys
+    assert (key.id, key.slot, key.status) == (None, 1, KeyStatus.ACTIVE)
+    assert key.created_at == datetime(2021, 1, 1, tzinfo=UTC)
+    assert key.last_use == Used(at=datetime(2026, 1, 1, tzinfo=UTC), service="s3", region="N/A")
+    assert isinstance(root.password_enabled, Unknown)
+
+
+def test_booleans_dates_and_quoted_commas_are_read_in_both_spellings() -> None:
+    amy = report(HEADER, ROOT, AMY).users["arn:aws:iam::1:user/a,b/amy"]
+
+    assert (amy.password_enabled, amy.mfa) == (True, False)
+    assert amy.created_at == datetime(2022, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first, second = amy.keys
+    assert first.last_use == NeverUsed()
+    assert second.status is KeyStatus.INACTIVE
+
+
+def test_columns_are_found_by_name_in_any_order_and_with_others_between() -> None:
+    row = report("mfa_active,extra,arn,user", "true,x,arn:aws:iam::1:user/amy,amy").users
+
+    assert row["arn:aws:iam::1:user/amy"].mfa is True
+    assert isinstance(row["arn:aws:iam::1:user/amy"].password_enabled, Unknown)
+    assert row["arn:aws:iam::1:user/amy"].keys == ()
+
+
+def test_a_word_that_is_no_date_of_use_is_unknown_never_never() -> None:
+    [key] = report(HEADER, ROOT.replace("2026-01-01T00:00:00Z", "no_information")).root.keys  # type: ignore[union-attr]
+
+    assert isinstance(key.last_use, Unknown)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"user\namy", b"<html>busy</html>", b"\xff\xfe", f"{HEADER}\namy,arn,yesterday".encode()],
+)
+def test_what_is_no_report_is_a_failure(content: bytes) -> None:
+    with pytest.raises(AwsFailure, match="MalformedReport"):
+        parse(content, NOW)

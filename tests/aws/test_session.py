@@ -1,0 +1,269 @@
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.aws.session import Aws, Connection, ForbiddenActionError
+from auditor.demo.emulator import Emulator, Response
+from auditor.demo.organization import DemoOrganization
+from auditor.engine.tally import Tally
+from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.model.account import Account, AccountId, Via
+from auditor.wiring import SystemClock
+from tests.builders import an_account
+
+
+class CountingAws(Aws):
+    """Notes every client that is made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.clients: list[str] = []
+        super().__init__(*args, **kwargs)
+
+    @asynccontextmanager
+    async def _client(self, session: Any, service: str, **options: Any) -> AsyncIterator[Any]:
+        self.clients.append(service)
+        async with super()._client(session, service, **options) as client:
+            yield client
+
+
+def an_aws(emulator: Emulator, *, attempts: int = 2, **connection: Any) -> CountingAws:
+    defaults = {"endpoint_url": emulator.url}
+    return CountingAws(
+        Connection(**(defaults | connection)),
+        session_name="iamaudit-test",
+        concurrency=8,
+        progress=Tally(),
+        clock=SystemClock(),
+        attempts=attempts,
+    )
+
+
+def member(organization: DemoOrganization) -> Account:
+    closed = {organization.suspended_account_id, organization.unreachable_account_id}
+    open_ = (each for each in organization.member_account_ids if each not in closed)
+    return an_account(next(open_))
+
+
+def assumed(emulator: Emulator) -> list[Any]:
+    return [each for each in emulator.requests if each.operation == "AssumeRole"]
+
+
+async def test_the_caller_is_who_sts_says(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    async with an_aws(emulator).connect() as caller:
+        assert caller.account_id == organization.management_account_id
+        assert caller.partition == "aws"
+        assert caller.arn.endswith(":user/iamaudit")
+
+
+async def test_a_member_is_entered_by_the_role_with_one_client(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    account, aws = member(organization), an_aws(emulator)
+
+    async with aws.connect(), aws.open(account) as opened:
+        users = [user async for page in opened.reader.users() for user in page]
+        for user in users:
+            await opened.reader.access_keys(user.name)
+
+    assert opened.via is Via.ROLE
+    assert opened.role_arn == f"arn:aws:iam::{account.id}:role/iamaudit-read"
+    assert aws.clients.count("iam") == 1
+    assert len(assumed(emulator)) == 1
+    listed = [each for each in emulator.requests if each.operation == "ListAccessKeys"]
+    assert {each.account_id for each in listed} == {account.id}
+
+
+async def test_the_callers_own_account_needs_no_role_unless_one_is_given_for_it(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    own = organization.management_account_id
+    arn = f"arn:aws:iam::{member(organization).id}:role/iamaudit-read"
+    aws = an_aws(emulator)
+
+    async with aws.connect():
+        async with aws.open(an_account(own)) as opened:
+            assert (opened.via, opened.role_arn) == (Via.CALLER, None)
+        assert not assumed(emulator)
+        async with aws.open(an_account(own, role_arn=arn)) as opened:
+            assert (opened.via, opened.role_arn) == (Via.ROLE, arn)
+
+
+async def test_several_roles_are_tried_in_order(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    account = member(organization)
+    aws = an_aws(emulator, role_names=("no-such-role", "iamaudit-read"))
+
+    async with aws.connect(), aws.open(account) as opened:
+        assert str(opened.role_arn).endswith("role/iamaudit-read")
+
+    assert len(assumed(emulator)) == 2
+
+
+async def test_a_role_that_nobody_may_assume_is_a_failure_of_that_account(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    aws = an_aws(emulator)
+
+    async with aws.connect():
+        with pytest.raises(AwsFailure, match="sts:AssumeRole") as caught:
+            async with aws.open(an_account(organization.unreachable_account_id)):
+                pass
+
+    assert caught.value.kind is FailureKind.DENIED
+
+
+async def test_an_accounts_own_external_id_goes_before_the_general_one(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    account, aws = member(organization), an_aws(emulator, external_id="general")
+
+    special = an_account(account.id, external_id="special")
+    async with aws.connect(), aws.open(account), aws.open(special):
+        pass
+
+    assert [each.params["ExternalId"] for each in assumed(emulator)] == ["general", "special"]
+
+
+async def test_the_door_refuses_what_a_scan_has_no_business_with(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    aws = an_aws(emulator)
+
+    async with aws.connect(), aws.open(an_account(organization.management_account_id)) as opened:
+        client = opened.reader._client  # type: ignore[attr-defined]
+        sent = len(emulator.requests)
+        with pytest.raises(ForbiddenActionError, match="iam:DeleteAccessKey"):
+            await client.delete_access_key(UserName="amy", AccessKeyId="AKIAIOSFODNN7EXAMPLE")
+
+    assert len(emulator.requests) == sent
+
+
+@pytest.fixture
+def profiles(
+    organization: DemoOrganization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile mgmt]\n"
+        f"aws_access_key_id = {organization.access_key_id}\n"
+        f"aws_secret_access_key = {organization.secret_access_key}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+
+@pytest.mark.usefixtures("profiles")
+async def test_an_account_with_a_profile_is_read_with_its_credentials(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    aws, other = an_aws(emulator), member(organization).id
+
+    async with aws.connect():
+        own = an_account(organization.management_account_id, profile="mgmt")
+        async with aws.open(own) as opened:
+            assert opened.via is Via.CALLER
+        with pytest.raises(AwsFailure, match=r"WrongAccount.*mgmt signs in to account"):
+            async with aws.open(an_account(other, profile="mgmt")):
+                pass
+        arn = f"arn:aws:iam::{other}:role/iamaudit-read"
+        async with aws.open(an_account(other, profile="mgmt", role_arn=arn)) as opened:
+            assert opened.via is Via.ROLE
+            assert [user async for page in opened.reader.users() for user in page]
+        with pytest.raises(AwsFailure, match="nowhere"):
+            async with aws.open(an_account(other, profile="nowhere")):
+                pass
+
+
+async def test_endpoints_may_be_given_service_by_service(
+    emulator: Emulator, organization: DemoOrganization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service in ("STS", "IAM", "ORGANIZATIONS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", emulator.url)
+    aws = an_aws(emulator, endpoint_url=None)
+
+    async with aws.connect(), aws.open(member(organization)):
+        accounts = [account async for account in aws.organizations.accounts(None)]
+
+    assert len(accounts) == 16
+
+
+async def test_the_regional_endpoint_of_sts_is_used(
+    organization: DemoOrganization, emulator: Emulator
+) -> None:
+    aws = an_aws(emulator, endpoint_url=None, region="eu-central-1")
+
+    async with aws._client(aws._own, "sts") as client:
+        assert client.meta.endpoint_url == "https://sts.eu-central-1.amazonaws.com"
+
+
+async def test_without_credentials_the_mend_is_said(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+    with pytest.raises(AuditError, match="no AWS credentials") as caught:
+        async with an_aws(emulator).connect():
+            pass
+
+    assert "aws sso login" in caught.value.hint
+
+
+async def test_an_unknown_profile_is_named(emulator: Emulator) -> None:
+    with pytest.raises(AuditError, match="nowhere"):
+        an_aws(emulator, profile="nowhere")
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch"])
+async def test_credentials_that_aws_does_not_accept_are_said_without_the_request(
+    emulator: Emulator, organization: DemoOrganization, code: str
+) -> None:
+    told = f"not accepted.\n\nThe String-to-Sign was {organization.secret_access_key}"
+    emulator.hooks.append(lambda _: Response(status=403, code=code, message=told))
+
+    with pytest.raises(AuditError, match=f"{code}: not accepted.$") as caught:
+        async with an_aws(emulator).connect():
+            pass
+
+    assert not isinstance(caught.value, NothingAuditedError)
+    assert caught.value.__cause__ is None
+
+
+async def test_an_endpoint_where_nobody_listens_means_nothing_was_audited(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    with pytest.raises(NothingAuditedError, match="can't be reached"):
+        async with an_aws(emulator, endpoint_url="http://127.0.0.1:9").connect():
+            pass
+
+
+async def test_an_endpoint_that_is_no_url_is_a_mistake(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    with pytest.raises(AuditError, match="nonsense") as caught:
+        async with an_aws(emulator, endpoint_url="nonsense").connect():
+            pass
+
+    assert caught.value.hint == "mend --endpoint-url"
+
+
+async def test_nothing_that_is_logged_has_a_secret(
+    emulator: Emulator, organization: DemoOrganization, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="auditor")
+    aws = an_aws(emulator)
+
+    async with aws.connect(), aws.open(member(organization)) as opened:
+        assert organization.secret_access_key not in repr(opened)
+
+    assert organization.secret_access_key not in caplog.text
+    assert AccountId(organization.management_account_id) == aws.caller.account_id

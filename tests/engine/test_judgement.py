@@ -1,0 +1,157 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditor.engine.judgement import RunJudge
+from auditor.model.account import OutcomeKind
+from auditor.model.identity import ROOT_USER_NAME
+from auditor.model.inventory import AccountInventory
+from auditor.model.unknown import Unknown
+from auditor.store.report import StoredReport
+from auditor.store.runs import SqliteRunStore
+from auditor.wiring import load_policies
+from tests.builders import NOW, a_key, a_run, a_user_with, an_account, an_inventory, used
+
+POLICIES = load_policies(["baseline"])
+NO_REPORT = Unknown(operation="iam:GetCredentialReport", code="AccessDenied")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
+    store = SqliteRunStore(tmp_path / "iamaudit.db")
+    yield store
+    store.close()
+
+
+def judged(store: SqliteRunStore, *inventories: AccountInventory) -> StoredReport:
+    store.begin(a_run(), [inventory.account for inventory in inventories])
+    for inventory in inventories:
+        if inventory.outcome is not OutcomeKind.SKIPPED:
+            store.save("run-1", inventory)
+    judge = RunJudge(store, "run-1", POLICIES, partition="aws", now=NOW)
+    store.record("run-1", judge.judged(), judge.results)
+    return StoredReport(store.connection, "run-1", version="0")
+
+
+def control(report: StoredReport, name: str) -> dict[str, object]:
+    return next(
+        dict(each)
+        for each in report.compliance()
+        if f"{each['framework']}:{each['control']}" == name
+    )
+
+
+def test_findings_come_in_order_with_ids_that_last(store: SqliteRunStore) -> None:
+    old = a_key("AKIA2", days_old=100, last_use=used())
+    report = judged(
+        store,
+        an_inventory(
+            a_user_with(old, a_key("AKIA1", days_old=40), name="bob"),
+            a_user_with(a_key("AKIA9", days_old=40), name="amy"),
+        ),
+    )
+
+    found = [
+        (each["user_name"], each["access_key_id"], each["rule_id"]) for each in report.findings()
+    ]
+    first = [each["id"] for each in report.findings()]
+    judge = RunJudge(store, "run-1", POLICIES, partition="aws", now=NOW)
+    store.record("run-1", judge.judged(), judge.results)
+
+    assert found == [
+        ("amy", "AKIA9", "key-never-used"),
+        ("bob", "AKIA1", "key-never-used"),
+        ("bob", "AKIA2", "key-too-old"),
+        ("bob", "AKIA2", "second-active-key"),
+    ]
+    assert [each["id"] for each in report.findings()] == first
+    assert len(set(first)) == 4
+
+
+def test_a_finding_says_in_words_what_was_found(store: SqliteRunStore) -> None:
+    key = a_key(days_old=100, last_use=used(days=2, service="ec2", region="eu-west-1"))
+
+    [finding] = judged(store, an_inventory(a_user_with(key))).findings()
+
+    assert finding["message"] == (
+        "Active access key older than 90d: created 100 days ago,"
+        " last used 2 days ago for ec2 in eu-west-1"
+    )
+
+
+def test_a_key_with_its_facts_and_violations_is_told(store: SqliteRunStore) -> None:
+    [key] = judged(store, an_inventory(a_user_with(a_key(days_old=40.9)))).keys()
+
+    assert key["violations"] == ["key-never-used"]
+    assert (key["age_days"], key["idle_days"], key["user_class"]) == (40, 40, "machine")
+    assert key["last_used"] == {
+        "state": "never",
+        "at": None,
+        "service": None,
+        "region": None,
+        "reason": None,
+    }
+
+
+def test_a_control_counts_the_keys_of_users_and_the_accounts_of_root(
+    store: SqliteRunStore,
+) -> None:
+    root = a_user_with(a_key("", days_old=500, last_use=used()), name=ROOT_USER_NAME, admin=True)
+    report = judged(
+        store,
+        an_inventory(root, a_user_with(a_key("AKIA1", days_old=91, last_use=used()))),
+        an_inventory(a_user_with(a_key("AKIA2")), account=an_account("2" * 12)),
+        an_inventory(account=an_account("3" * 12), outcome=OutcomeKind.UNREACHABLE, via=None),
+        an_inventory(account=an_account("4" * 12), outcome=OutcomeKind.PARTIAL),
+        an_inventory(
+            account=an_account("5" * 12, skip="suspended"), outcome=OutcomeKind.SKIPPED, via=None
+        ),
+    )
+
+    age, no_root = control(report, "cis-aws-5.0.0:1.13"), control(report, "cis-aws-5.0.0:1.3")
+    assert (age["unit"], age["passed"], age["failed"]) == ("key", 1, 1)
+    assert age["not_assessed"] == 2
+    assert (no_root["unit"], no_root["passed"], no_root["failed"]) == ("account", 2, 1)
+    assert no_root["not_assessed"] == 1
+
+
+def test_unknown_root_keys_are_one_indeterminate_finding_of_the_account(
+    store: SqliteRunStore,
+) -> None:
+    report = judged(store, an_inventory(a_user_with(a_key()), root_keys_unknown=NO_REPORT))
+
+    [finding] = report.findings()
+    assert (finding["rule_id"], finding["status"]) == ("root-access-key", "indeterminate")
+    assert (finding["user_name"], finding["access_key_id"]) == (ROOT_USER_NAME, None)
+    assert control(report, "aws-fsbp:IAM.4")["indeterminate"] == 1
+    assert len(list(report.keys())) == 1
+    [gap] = report.coverage()["gaps"]
+    assert gap["statement"]["Action"] == ["iam:GenerateCredentialReport", "iam:GetCredentialReport"]
+
+
+def test_one_missing_permission_is_one_gap_however_many_rules_needed_it(
+    store: SqliteRunStore,
+) -> None:
+    unknown = Unknown(operation="iam:GetAccessKeyLastUsed", code="AccessDenied")
+    keys = [a_key(f"AKIA{number}", days_old=50, last_use=unknown) for number in (1, 2)]
+
+    report = judged(store, an_inventory(a_user_with(keys[0]), a_user_with(keys[1], name="bob")))
+
+    [gap] = report.coverage()["gaps"]
+    assert gap["message"] == (
+        "key-never-used, key-unused could not be judged for 2 keys in 1 account:"
+        " iam:GetAccessKeyLastUsed denied"
+    )
+    assert report.coverage()["unknown_last_use"] == 2
+    assert report.summary()["indeterminate"] == 4
+
+
+def test_a_failure_that_is_no_denial_has_no_statement(store: SqliteRunStore) -> None:
+    unknown = Unknown(operation="iam:GetAccessKeyLastUsed", code="ReadTimeoutError")
+
+    report = judged(store, an_inventory(a_user_with(a_key(days_old=50, last_use=unknown))))
+
+    [gap] = report.coverage()["gaps"]
+    assert gap["statement"] is None
+    assert gap["message"].endswith("iam:GetAccessKeyLastUsed failed: ReadTimeoutError")

@@ -1,0 +1,217 @@
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditor.errors import AuditError
+from auditor.model.account import AccountState, OutcomeKind
+from auditor.model.identity import ROOT_USER_NAME
+from auditor.model.inventory import ReadError
+from auditor.store.output import Output
+from auditor.store.report import StoredReport
+from auditor.store.runs import SqliteRunStore
+from tests.builders import (
+    ACCOUNT_ID,
+    DENIED,
+    NOW,
+    a_key,
+    a_run,
+    a_user_with,
+    an_account,
+    an_inventory,
+    used,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
+    store = SqliteRunStore(tmp_path / "iamaudit.db")
+    yield store
+    store.close()
+
+
+def test_an_inventory_comes_back_as_it_was_saved(store: SqliteRunStore) -> None:
+    users = (
+        a_user_with(a_key(), name=ROOT_USER_NAME, admin=True),
+        a_user_with(name="amy", tags={"team": "ä"}, groups=("a", "b"), admin=DENIED),
+        a_user_with(
+            a_key("AKIA1", last_use=used(region="N/A")),
+            a_key("AKIA2", active=False, last_use=DENIED),
+            name="bob",
+            mfa=DENIED,
+        ),
+    )
+    account = an_account(name="prod", ou="Root/Prod", state=AccountState.ACTIVE, tags={"a": "b"})
+    inventory = an_inventory(
+        *users,
+        account=account,
+        outcome=OutcomeKind.PARTIAL,
+        role_arn="arn:aws:iam::1:role/x",
+        credential_report_at=NOW,
+        root_keys_unknown=DENIED,
+        errors=(ReadError(operation="iam:X", code="C", message="m", subject="s"),),
+    )
+    store.begin(a_run(), [account])
+
+    store.save("run-1", inventory)
+
+    [read] = store.accounts("run-1")
+    assert tuple(store.users("run-1", ACCOUNT_ID)) == users
+    assert read.account == account
+    assert (read.outcome, read.errors) == (inventory.outcome, inventory.errors)
+    assert read.root_keys_unknown == DENIED
+    assert read.credential_report_at == NOW
+
+
+def test_saving_an_account_again_replaces_it(store: SqliteRunStore) -> None:
+    store.begin(a_run(), [an_account()])
+    store.save("run-1", an_inventory(a_user_with(a_key("AKIA1")), a_user_with(name="bob")))
+
+    store.save("run-1", an_inventory(a_user_with(a_key("AKIA2"))))
+
+    [user] = store.users("run-1", ACCOUNT_ID)
+    assert [key.id for key in user.keys] == ["AKIA2"]
+
+
+def test_an_account_that_was_never_read_counts_as_unreachable(store: SqliteRunStore) -> None:
+    store.begin(a_run(finished_at=None), [an_account(), an_account("2" * 12, skip="excluded")])
+
+    report = StoredReport(store.connection, "run-1", version="0")
+
+    assert report.coverage()["accounts"] == {
+        "total": 2,
+        "audited": 0,
+        "partial": 0,
+        "unreachable": 1,
+        "skipped": 1,
+    }
+    assert report.coverage()["complete"] is False
+    first, second = report.accounts()
+    assert first["errors"][0]["code"] == "Interrupted"
+    assert (second["outcome"], second["errors"]) == ("skipped", [])
+
+
+def test_a_run_is_kept_apart_from_the_others(store: SqliteRunStore) -> None:
+    for run in ("run-1", "run-2"):
+        store.begin(a_run(run), [an_account()])
+        store.save(run, an_inventory(a_user_with(a_key(f"AKIA{run[-1]}"))))
+
+    [user] = store.users("run-2", ACCOUNT_ID)
+    [key] = StoredReport(store.connection, "run-1", version="0").keys()
+
+    assert user.keys[0].id == "AKIA2"
+    assert key["access_key_id"] == "AKIA1"
+
+
+def test_a_failed_save_leaves_nothing_of_it(store: SqliteRunStore) -> None:
+    store.begin(a_run(), [an_account()])
+    twice = an_inventory(a_user_with(a_key()), a_user_with(a_key()))
+
+    with pytest.raises(sqlite3.IntegrityError):
+        store.save("run-1", twice)
+
+    assert list(store.users("run-1", ACCOUNT_ID)) == []
+
+
+def test_the_file_is_the_owners_alone_and_in_wal_mode(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = SqliteRunStore(tmp_path / "iamaudit.db")
+        mode = store.connection.execute("PRAGMA journal_mode").fetchone()[0]
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("iamaudit.db*")}
+        store.close()
+    finally:
+        os.umask(before)
+
+    assert mode == "wal"
+    assert modes == {0o600}
+
+
+def test_a_store_is_opened_again(tmp_path: Path) -> None:
+    first = SqliteRunStore(tmp_path / "iamaudit.db")
+    first.begin(a_run(), [an_account()])
+    first.close()
+
+    second = SqliteRunStore(tmp_path / "iamaudit.db")
+
+    assert [each.account.id for each in second.accounts("run-1")] == [ACCOUNT_ID]
+    second.close()
+
+
+def a_foreign_database(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE song (title)")
+    connection.close()
+
+
+def a_later_store(path: Path) -> None:
+    SqliteRunStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (a_foreign_database, "is not a store of iamaudit"),
+        (a_later_store, "was written by a later iamaudit"),
+        (lambda path: path.write_text("no database, " * 99), "file is not a database"),
+        (lambda path: path.mkdir(), "can't be used"),
+    ],
+)
+def test_a_file_that_is_no_store_of_ours_is_refused_and_left_alone(
+    tmp_path: Path, make: object, told: str
+) -> None:
+    path = tmp_path / "iamaudit.db"
+    assert callable(make)
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+
+    with pytest.raises(AuditError, match=told) as caught:
+        SqliteRunStore(path)
+
+    assert "--output" in caught.value.hint
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_report_of_a_run_that_is_not_there_is_refused(store: SqliteRunStore) -> None:
+    with pytest.raises(AuditError, match="there is no run nil"):
+        StoredReport(store.connection, "nil", version="0")
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    output = Output(tmp_path / "reports")
+    output.prepare()
+    output.write("run-1", "report.json", lambda out: print("old", file=out))
+
+    def breaks(out: object) -> None:
+        raise LookupError("half-way")
+
+    with pytest.raises(LookupError):
+        output.write("run-1", "report.json", breaks)
+
+    assert [path.name for path in (tmp_path / "reports/run-1").iterdir()] == ["report.json"]
+    assert (tmp_path / "reports/run-1/report.json").read_bytes() == b"old\n"
+
+
+def test_latest_follows_the_newest_run_and_never_replaces_a_folder(tmp_path: Path) -> None:
+    output = Output(tmp_path)
+    for run in ("run-1", "run-2"):
+        output.write(run, "report.json", lambda out: None)
+        assert output.link_latest(run) == tmp_path / "latest"
+    assert (tmp_path / "latest").readlink() == Path("run-2")
+
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    assert output.link_latest("run-1") == tmp_path / "run-1"
+
+
+def test_a_folder_under_a_file_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(AuditError, match="Not a directory"):
+        Output(tmp_path / "file" / "reports").check()
