@@ -10,7 +10,7 @@ import pytest
 
 from auditor.demo.emulator import Emulator, Response
 from auditor.demo.organization import DemoOrganization, build
-from tests.org.conftest import IAMAUDIT, clean_environment
+from tests.command import IAMAUDIT, clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.demo.emulator import Drop, Request, Response
-from tests.org.conftest import IAMAUDIT, Ran, Run, World, clean_environment
+from tests.command import IAMAUDIT, Ran, Run, World, clean_environment
 
 DENIED = Response(status=403, code="AccessDenied", message="not authorized")
 THROTTLED = Response(status=400, code="Throttling", message="Rate exceeded")

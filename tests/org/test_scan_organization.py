@@ -4,7 +4,7 @@ from typing import Any
 import jsonschema
 
 from auditor.formats.document import json_schema
-from tests.org.conftest import Run, World
+from tests.command import Run, World
 from tests.org.oracle import Key, read_organization
 
 

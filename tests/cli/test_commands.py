@@ -1,0 +1,77 @@
+import json
+import subprocess
+from pathlib import Path
+
+import jsonschema
+
+from auditor import __version__
+from auditor.formats.document import json_schema
+from tests.command import IAMAUDIT, Run, World, clean_environment
+
+
+def output_of(*arguments: str) -> str:
+    return subprocess.run(
+        [IAMAUDIT, *arguments],
+        env=clean_environment() | {"COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+def test_the_schema_is_a_json_schema() -> None:
+    schema = json.loads(output_of("schema"))
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema == json_schema()
+
+
+def test_the_version_is_told() -> None:
+    assert output_of("--version") == f"iamaudit {__version__}\n"
+
+
+def test_help_names_every_option_of_a_scan_and_its_exit_codes() -> None:
+    told = output_of("scan", "--help")
+
+    for option in ("--accounts", "--exclude", "--role-name", "--policy", "--fail-on", "--output"):
+        assert option in told
+    assert "130 interrupted" in told
+
+
+def test_the_demo_leaves_reports_says_which_to_open_and_exits_with_0(run: Run) -> None:
+    ran = run("demo", "--quiet")
+
+    report = ran.report
+    jsonschema.Draft202012Validator(json_schema()).validate(report)
+    assert ran.code == 0
+    assert ran.stderr == "Open reports/latest/report.html in a browser.\n"
+    assert (ran.folder / "latest/report.html").stat().st_size > 50_000
+    assert report["coverage"]["complete"] is False
+    rules = {finding["rule_id"] for finding in report["findings"]}
+    assert len(rules) == 9, rules
+
+
+def test_the_demo_calls_no_endpoint_of_the_operators(run: Run) -> None:
+    elsewhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_PROFILE": "prod"}
+
+    assert run("demo", "--quiet", "--format", "json", variables=elsewhere).code == 0
+
+
+def test_options_come_from_the_environment_too(run: Run, world: World) -> None:
+    ran = run(
+        "scan",
+        variables={**world.variables, "IAMAUDIT_FORMAT": "json", "IAMAUDIT_QUIET": "1"},
+    )
+
+    assert ran.stderr == ""
+    assert [path.name for path in (ran.folder / "latest").iterdir()] == ["report.json"]
+
+
+def test_without_a_terminal_progress_is_plain_and_on_stderr(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    ran = run("scan", "--output", str(tmp_path / "out"), variables=world.variables)
+
+    assert "\x1b" not in ran.stderr + ran.stdout
+    assert str(tmp_path / "out/latest/report.html") in ran.stdout

@@ -1,0 +1,53 @@
+"""The demo's organization, and the command line that audits it, as fixtures."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from auditor.demo.emulator import Emulator
+from auditor.demo.organization import DemoOrganization
+
+IAMAUDIT = Path(sys.executable).with_name("iamaudit")
+
+
+@dataclass(frozen=True)
+class World:
+    emulator: Emulator
+    organization: DemoOrganization
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return {
+            **self.organization.environment,
+            "AWS_ENDPOINT_URL": self.emulator.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    stdout: str
+    stderr: str
+    folder: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads((self.folder / "latest/report.json").read_text())
+        return report
+
+
+Run: TypeAlias = Callable[..., Ran]
+
+
+def clean_environment() -> dict[str, str]:
+    """This machine's environment without anything that tells the tool or the SDK what to do."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "IAMAUDIT_")) and name.upper() != "HOME"
+    }
