@@ -24,7 +24,7 @@ def code(
     folder: Path,
     *inventories: AccountInventory,
     fail_on: Severity | None = Severity.LOW,
-    **more: Any,
+    interrupted: bool = False,
 ) -> ExitCode:
     store = SqliteRunStore(folder / "iamaudit.db")
     store.begin(a_run(), [inventory.account for inventory in inventories])
