@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK   := .ci/requirements.lock
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format lint types layers wheel lock clean
+.PHONY: demo test check format lint types layers generated wheel docs lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
@@ -13,7 +13,7 @@ demo: $(READY)            ## scan an organization served on this machine, write 
 test: $(READY)            ## every test
 	$(BIN)/pytest
 
-check: format lint types layers wheel test   ## what CI runs
+check: format lint types layers generated wheel test   ## what CI runs
 
 format: $(READY)
 	$(BIN)/ruff format --check .
@@ -27,8 +27,14 @@ types: $(READY)
 layers: $(READY)
 	$(BIN)/lint-imports
 
+generated: $(READY)       ## whether the generated blocks of the documents are up to date
+	$(BIN)/python .ci/generate_docs.py --check
+
 wheel: $(READY)           ## build the wheel and try it in an environment of its own
 	$(BIN)/python .ci/smoke_wheel.py
+
+docs: $(READY)            ## write the generated blocks of the documents anew
+	$(BIN)/python .ci/generate_docs.py
 
 lock:                     ## renew the locked versions (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \

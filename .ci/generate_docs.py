@@ -1,0 +1,117 @@
+"""Write the blocks of the documents that the code knows better, or check that they are right.
+
+A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from auditor.cli.exits import ExitCode
+from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
+from auditor.policy.facts import FACTS
+from auditor.wiring import load_policies
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "docs/policy.md")
+
+MEANINGS = {
+    ExitCode.CLEAN: "no open finding at or above `--fail-on`",
+    ExitCode.FINDINGS: "open findings at or above `--fail-on` (default `low`)",
+    ExitCode.USAGE: "wrong usage or configuration",
+    ExitCode.INCOMPLETE: "some account was not read whole, or some key could not be judged",
+    ExitCode.NOTHING: "nothing could be audited",
+    ExitCode.INTERRUPTED: "interrupted; what was read is kept and reported",
+}
+
+
+def exit_codes() -> str:
+    rows = [f"| {int(code)} | {MEANINGS[code]} |" for code in ExitCode]
+    return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+def rules() -> str:
+    [policy] = load_policies(["baseline"])
+    rows = [
+        f"| `{rule.id}` | {rule.severity} | `{' '.join(rule.when.text.split())}` | {rule.remedy} |"
+        for rule in policy.rules
+    ]
+    head = ["| rule | severity | condition | remedy |", "|---|---|---|---|"]
+    params = ", ".join(f"`{name}` {value}" for name, value in policy.stamp.params.items())
+    return "\n".join(
+        [*head, *(row.replace("||", "\\|\\|") for row in rows), "", f"Parameters: {params}."]
+    )
+
+
+def read_policy() -> str:
+    return _json({"Version": "2012-10-17", "Statement": [statement(*SCAN_ACTIONS)]})
+
+
+def caller_policy() -> str:
+    roles = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Resource": "arn:aws:iam::*:role/iamaudit-read",
+    }
+    organization = statement(*ORGANIZATION_ACTIONS)
+    return _json({"Version": "2012-10-17", "Statement": [roles, organization]})
+
+
+def facts() -> str:
+    rows = [f"| `{name}` | {kind.value} |" for name, kind in FACTS.items()]
+    return "\n".join(["| fact | type |", "|---|---|", *rows])
+
+
+def scan_help() -> str:
+    told = subprocess.run(
+        [Path(sys.executable).with_name("iamaudit"), "scan", "--help"],
+        env=os.environ | {"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return "```text\n" + "\n".join(line.rstrip() for line in told.strip().splitlines()) + "\n```"
+
+
+def _json(document: object) -> str:
+    return f"```json\n{json.dumps(document, indent=2)}\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "caller-policy": caller_policy,
+    "exit-codes": exit_codes,
+    "facts": facts,
+    "help": scan_help,
+    "read-policy": read_policy,
+    "rules": rules,
+}
+
+
+def renewed(text: str) -> str:
+    def block(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- begin {name} -->\n{BLOCKS[name]()}\n<!-- end {name} -->"
+
+    return re.sub(r"<!-- begin ([\w-]+) -->.*?<!-- end \1 -->", block, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    stale = []
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text()
+        fresh = renewed(text)
+        if fresh != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(fresh)
+    if stale and "--check" in sys.argv:
+        sys.exit(f"out of date: {', '.join(stale)}; run: make docs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What the documents show works."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from auditor.policy.loader import load
+from auditor.targets.file import read_accounts
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def yaml_blocks(name: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+
+
+def test_the_policy_in_its_document_loads() -> None:
+    [text] = yaml_blocks("docs/policy.md")
+
+    policy = load(text, source="docs/policy.md")
+
+    assert [rule.id for rule in policy.rules] == ["key-too-old", "no-owner"]
+    assert policy.exemptions[0].owner == "platform@example.com"
+
+
+def test_the_accounts_file_in_the_readme_can_be_read(tmp_path: Path) -> None:
+    [text] = yaml_blocks("README.md")
+    (tmp_path / "accounts.yaml").write_text(text)
+
+    first, second = read_accounts(tmp_path / "accounts.yaml")
+
+    assert first.external_id == "an-example"
+    assert second.profile == "legacy"
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    documents = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/*.md")]
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_workflow_is_yaml() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+
+    assert workflow["jobs"]["check"]["steps"][-1] == {"run": "make check"}
