@@ -13,7 +13,7 @@ from pathlib import Path
 
 from auditor.cli.exits import ExitCode
 from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
-from auditor.policy.facts import FACTS
+from auditor.policy.catalogue import FACTS
 from auditor.wiring import load_policies
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,8 +62,17 @@ def caller_policy() -> str:
 
 
 def facts() -> str:
-    rows = [f"| `{name}` | {kind.value} |" for name, kind in FACTS.items()]
-    return "\n".join(["| fact | type |", "|---|---|", *rows])
+    rows = [
+        f"| `{name}` | {fact.type.value} | {fact.meaning} | {_code(fact.source)} |"
+        f" {fact.unknown_when} |"
+        for name, fact in FACTS.items()
+    ]
+    head = "| fact | type | meaning | told by | unknown when |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+def _code(source: str) -> str:
+    return f"`{source}`" if ":" in source else source
 
 
 def scan_help() -> str:

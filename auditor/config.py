@@ -45,11 +45,11 @@ def parse_instant(text: str) -> datetime:
     """Return an ISO 8601 date or time in UTC, no zone meaning UTC; raise AuditError."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (OverflowError, ValueError):
         raise AuditError(
             f"--now: {text!r} is not a time", hint="write it as 2026-01-31T12:00:00Z"
         ) from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def parse_fail_on(text: str) -> Severity | None:

@@ -15,6 +15,10 @@ class NothingAuditedError(AuditError):
     """Raised when the request was fine but nothing at all could be audited."""
 
 
+class InterruptedAuditError(AuditError):
+    """Raised when an interrupted run could not be reported either; what was read is kept."""
+
+
 class PolicyError(AuditError):
     """Raised when a policy can't be loaded, or one of its rules can't be evaluated."""
 

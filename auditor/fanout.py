@@ -4,7 +4,6 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
@@ -59,18 +58,23 @@ async def each_of(
 
 
 async def until_interrupted(work: Work) -> bool:
-    """Run `work`; return True if SIGINT or SIGTERM cancelled it before it ended."""
+    """Run `work`; return True if SIGINT or SIGTERM cancelled it before it ended.
+
+    Further signals are ignored until what it does on cancellation is done.
+    """
     interrupted = False
 
-    with anyio.CancelScope() as scope:
+    with (
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        anyio.CancelScope() as scope,
+    ):
 
         async def listen() -> None:
             nonlocal interrupted
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    interrupted = True
-                    scope.cancel()
-                    return
+            async for _ in signals:
+                interrupted = True
+                scope.cancel()
+                return
 
         async def run() -> None:
             await work()
@@ -78,11 +82,6 @@ async def until_interrupted(work: Work) -> bool:
 
         await together(listen, run)
     return interrupted
-
-
-def cancellation() -> type[BaseException]:
-    """Return the exception by which a task learns that it is to stop."""
-    return anyio.get_cancelled_exc_class()
 
 
 @contextmanager
@@ -107,11 +106,13 @@ class Bound:
     """At most `total` calls at the same time, shared fairly among the open shares.
 
     Each share may hold an equal part of the total, so calls of one account that hang or wait
-    for a throttle to pass never take the places of the others.
+    for a throttle to pass never take the places of the others. Places are kept for shares that
+    are expected but not open yet: what a hanging account had taken it would not give back.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, expected: int = 1) -> None:
         self._total = total
+        self._expected = expected
         self._busy = 0
         self._shares: deque[Share] = deque()
 
@@ -126,11 +127,14 @@ class Bound:
             self._shares.remove(mine)
             self.grant()
 
+    def expect(self, shares: int) -> None:
+        """Keep places for so many shares from now on, the open ones among them."""
+        self._expected = shares
+        self.grant()
+
     def grant(self) -> None:
         """Give free places to the shares in turn, up to an equal part each."""
-        if not self._shares:
-            return
-        part = max(1, ceil(self._total / len(self._shares)))
+        part = max(1, self._total // max(1, self._expected, len(self._shares)))
         idle = 0
         while self._busy < self._total and idle < len(self._shares):
             share = self._shares[0]

@@ -35,8 +35,8 @@ class ReportRow:
     created_at: datetime | None
     password_enabled: Known[bool]
     mfa: Known[bool]
-    keys: tuple[AccessKey, ...]
-    """The filled slots; ids are not in the report."""
+    keys: Known[tuple[AccessKey, ...]] = field(hash=False)
+    """The filled slots; ids are not in the report. Unknown where a slot can't be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ class Caller:
 
 
 class Organizations(Protocol):
-    """AWS Organizations as seen by the caller; each method raises AwsFailure or AuditError."""
+    """AWS Organizations as seen by the caller; each method raises AwsFailure."""
 
     def accounts(self, parent_id: str | None) -> AsyncIterator[Account]:
         """Yield the accounts below a root or OU (None: the whole organization), top-down."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +21,7 @@ from auditor.config import FORMATS, ScanOptions
 from auditor.engine.judgement import RunJudge
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, PolicyError
+from auditor.errors import AuditError, InterruptedAuditError, PolicyError
 from auditor.formats.stream import ReportStream
 from auditor.model.run import RuleStamp, Run
 from auditor.policy.compiled import CompiledPolicy, CompiledRule
@@ -96,7 +97,6 @@ def demo_aws() -> Iterator[DemoAws]:
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_EC2_METADATA_DISABLED": "true",
-                "NO_PROXY": "127.0.0.1",
             },
             role_name=organization.role_name,
         )
@@ -104,7 +104,7 @@ def demo_aws() -> Iterator[DemoAws]:
 
 def load_policies(names: Sequence[str]) -> list[CompiledPolicy]:
     """Return the policies by pack name or file, in order; raise PolicyError."""
-    policies = [load(_policy_text(name), source=name) for name in names]
+    policies = [load(_policy_text(name), source=name, read_pack=read_pack) for name in names]
     seen: dict[str, str] = {}
     for policy in policies:
         for rule in policy.rules:
@@ -124,9 +124,10 @@ def new_run_id(now: datetime) -> str:
 
 
 async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock) -> ScanResult:
-    """Scan, judge and report; raise AuditError before anything is written, or not at all.
+    """Scan, judge and report; raise AuditError where that can't be done.
 
-    On interruption what was read is kept and reported.
+    Policies, LISTs, credentials and the output folder are tried before anything is written. On
+    interruption what was read is kept and reported.
     """
     policies = load_policies(options.policies)
     include = parse_list(options.accounts, option="--accounts")
@@ -169,8 +170,16 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     throttled=tally.throttles,
                 )
             )
-            document = _judge(store, run, policies)
-            folder = _report(output, document, run_id, options.formats)
+            try:
+                document = _judge(store, run, policies)
+                folder = _report(output, document, run_id, options.formats)
+            except AuditError as error:
+                if not interrupted:
+                    raise
+                raise InterruptedAuditError(
+                    f"interrupted, and not reported: {error}",
+                    hint=f"what was read is kept in {output.store}",
+                ) from None
         except BaseException:
             store.close()
             raise
@@ -222,12 +231,26 @@ def _report(output: Output, document: ReportStream, run_id: str, formats: Sequen
     return output.link_latest(run_id)
 
 
+def pack_names() -> list[str]:
+    """Return the names of the packs that we ship, in order."""
+    return sorted(each.name.removesuffix(".yaml") for each in _packs().iterdir())
+
+
+def read_pack(name: str) -> str:
+    """Return the text of a pack that we ship; raise KeyError naming those there are."""
+    if name not in pack_names():
+        raise KeyError(f"there is no pack {name!r} (there are {', '.join(pack_names())})")
+    return (_packs() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _packs() -> Traversable:
+    return resources.files("auditor.policy") / "packs"
+
+
 def _policy_text(name: str) -> str:
     """Read a pack that we ship, or a file."""
-    packs = resources.files("auditor.policy") / "packs"
-    known = sorted(each.name.removesuffix(".yaml") for each in packs.iterdir())
-    if name in known:
-        return (packs / f"{name}.yaml").read_text(encoding="utf-8")
+    if name in pack_names():
+        return read_pack(name)
     path = Path(name).expanduser()
     try:
         return path.read_text(encoding="utf-8")
@@ -236,5 +259,5 @@ def _policy_text(name: str) -> str:
     except OSError as error:
         raise PolicyError(
             f"there is no policy {name!r}: {error.strerror}",
-            hint=f"name one of our packs ({', '.join(known)}) or a readable file",
+            hint=f"name one of our packs ({', '.join(pack_names())}) or a readable file",
         ) from None

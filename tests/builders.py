@@ -10,6 +10,9 @@ from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import PolicyStamp, RuleStamp, Run
 from auditor.model.unknown import Unknown
+from auditor.policy.compiled import CompiledPolicy
+from auditor.policy.loader import load
+from auditor.wiring import read_pack
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ACCOUNT_ID = AccountId("111111111111")
@@ -114,6 +117,10 @@ def a_policy(*rules: str, head: str = "") -> str:
         "apiVersion: iamaudit/v1\nid: house\ntitle: House rules\n"
         f"params: {{max_age: 90d}}\n{head}\nrules:\n{body}\n"
     )
+
+
+def compiled(text: str, *, source: str = "house.yaml") -> CompiledPolicy:
+    return load(text, source=source, read_pack=read_pack)
 
 
 def a_rule(id_: str = "old", when: str = "key.age > params.max_age", **more: str) -> str:

@@ -177,9 +177,12 @@ class FakeOrganization:
     below: dict[str | None, list[Account]]
     tagged: dict[str, Mapping[str, str]] = field(default_factory=dict)
     asked: list[str | None] = field(default_factory=list)
+    failure: AwsFailure | None = None
 
     async def accounts(self, parent_id: str | None) -> AsyncIterator[Account]:
         self.asked.append(parent_id)
+        if self.failure is not None:
+            raise self.failure
         for account in self.below[parent_id]:
             yield account
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from auditor.policy.loader import load
 from auditor.targets.file import read_accounts
+from tests.builders import compiled
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,7 +18,7 @@ def yaml_blocks(name: str) -> list[str]:
 def test_the_policy_in_its_document_loads() -> None:
     [text] = yaml_blocks("docs/policy.md")
 
-    policy = load(text, source="docs/policy.md")
+    policy = compiled(text, source="docs/policy.md")
 
     assert [rule.id for rule in policy.rules] == ["key-too-old", "no-owner"]
     assert policy.exemptions[0].owner == "platform@example.com"

@@ -52,24 +52,30 @@ def _row(row: Mapping[str, str]) -> ReportRow:
         created_at=_date(row.get("user_creation_time")),
         password_enabled=_flag(row.get("password_enabled")),
         mfa=_flag(row.get("mfa_active")),
-        keys=tuple(_keys(row)),
+        keys=_keys(row),
     )
 
 
-def _keys(row: Mapping[str, str]) -> Iterator[AccessKey]:
-    """Yield a key for each slot that is active or has a date."""
+def _keys(row: Mapping[str, str]) -> Known[tuple[AccessKey, ...]]:
+    """Return a key for each slot that is active or has a date; Unknown where a flag is neither."""
+    keys = []
     for slot in (1, 2):
         prefix = f"access_key_{slot}_"
         created = _date(row.get(prefix + "last_rotated"))
         active = _flag(row.get(prefix + "active"))
-        if active is True or created is not None:
-            yield AccessKey(
-                id=None,
-                slot=slot,
-                status=KeyStatus.ACTIVE if active is True else KeyStatus.INACTIVE,
-                created_at=created,
-                last_use=_last_use(row, prefix),
+        if isinstance(active, Unknown):
+            return active
+        if active or created is not None:
+            keys.append(
+                AccessKey(
+                    id=None,
+                    slot=slot,
+                    status=KeyStatus.ACTIVE if active else KeyStatus.INACTIVE,
+                    created_at=created,
+                    last_use=_last_use(row, prefix),
+                )
             )
+    return tuple(keys)
 
 
 def _last_use(row: Mapping[str, str], prefix: str) -> LastUse:

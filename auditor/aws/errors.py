@@ -12,16 +12,14 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from auditor.errors import AwsFailure, FailureKind
+from auditor.model.unknown import DENIED_CODES
 
 _LONGEST = 300
 _KINDS = {
-    FailureKind.DENIED: {
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-    },
+    FailureKind.DENIED: DENIED_CODES,
     FailureKind.GONE: {"NoSuchEntity"},
     FailureKind.THROTTLED: {
         "RequestLimitExceeded",
@@ -51,10 +49,11 @@ THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
 
 @contextmanager
 def failures(operation: str) -> Iterator[None]:
-    """Raise AwsFailure for whatever the SDK raises inside.
+    """Raise AwsFailure for whatever the SDK, or shaping its answer, raises inside.
 
     Only the first line of AWS's message is kept: a signature mismatch goes on with the request
-    that was signed, session token included.
+    that was signed, session token included. Of an answer that can't be read nothing is kept: it
+    may be one that hands out credentials.
     """
     try:
         yield
@@ -78,6 +77,13 @@ def failures(operation: str) -> Iterator[None]:
         raise _sdk_failure(operation, error, FailureKind.CREDENTIALS) from None
     except BotoCoreError as error:
         raise _sdk_failure(operation, error, FailureKind.UNAVAILABLE) from None
+    except (ResponseParserError, LookupError, TypeError, ValueError) as error:
+        raise AwsFailure(
+            operation=operation,
+            code="MalformedAnswer",
+            message=f"the answer is not what AWS documents ({type(error).__name__})",
+            kind=FailureKind.UNAVAILABLE,
+        ) from None
 
 
 def _kind(code: str, status: int) -> FailureKind:
@@ -94,5 +100,6 @@ def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> Aws
 
 
 def _short(message: str) -> str:
-    line = message.strip().splitlines()[0] if message.strip() else "no message"
+    lines = [line for line in message.splitlines() if line.strip()]
+    line = "".join(each for each in lines[0].strip() if each.isprintable()) if lines else "-"
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -10,9 +10,8 @@ from botocore import xform_name
 
 from auditor.aws.errors import failures
 from auditor.aws.throttle import Pace
-from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account, AccountState, parse_account_id
-from auditor.model.permission import ORGANIZATION_ACTIONS
 from auditor.ports import Clock
 
 _RATES = {
@@ -40,22 +39,8 @@ class OrganizationsReader:
     async def accounts(self, parent_id: str | None) -> AsyncIterator[Account]:
         """Yield the accounts below a root or an OU (None: all), each with its OU's path.
 
-        Raises AuditError where there is no organization or no such parent, else AwsFailure.
+        Raises AwsFailure, with AWS's code where there is no organization or no such parent.
         """
-        try:
-            async for account in self._below(parent_id):
-                yield account
-        except AwsFailure as failure:
-            raise _explained(failure, parent_id) from None
-
-    async def tags(self, account_id: str) -> Mapping[str, str]:
-        """Return the tags of an account."""
-        return {
-            tag["Key"]: tag["Value"]
-            async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
-        }
-
-    async def _below(self, parent_id: str | None) -> AsyncIterator[Account]:
         if parent_id is not None and parent_id.startswith("ou-"):
             start = [(parent_id, await self._path(parent_id))]
         else:
@@ -70,9 +55,18 @@ class OrganizationsReader:
             async for account in self._walk(each, path):
                 yield account
 
+    async def tags(self, account_id: str) -> Mapping[str, str]:
+        """Return the tags of an account."""
+        return {
+            tag["Key"]: tag["Value"]
+            async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
+        }
+
     async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
         async for account in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
-            yield _account(account, path)
+            with failures("organizations:ListAccountsForParent"):
+                found = _account(account, path)
+            yield found
         units = [
             unit
             async for unit in self._list(
@@ -102,7 +96,9 @@ class OrganizationsReader:
         seen: set[str] = set()
         while True:
             page = await self._call(name, **arguments)
-            for item in page[member]:
+            with failures(f"organizations:{name}"):
+                items = list(page[member])
+            for item in items:
                 yield item
             token = page.get("NextToken")
             if not token:
@@ -133,30 +129,10 @@ def _account(account: Mapping[str, Any], path: str) -> Account:
     )
 
 
-def _no_parent(parent_id: str | None) -> AuditError:
-    return AuditError(
-        f"the organization has no root or OU {parent_id}",
-        hint="aws organizations list-roots shows the root's id",
+def _no_parent(parent_id: str | None) -> AwsFailure:
+    return AwsFailure(
+        operation="organizations:ListRoots",
+        code="ParentNotFoundException",
+        message=f"there is no root {parent_id}",
+        kind=FailureKind.GONE,
     )
-
-
-def _explained(failure: AwsFailure, parent_id: str | None) -> Exception:
-    match failure.code:
-        case "AWSOrganizationsNotInUseException":
-            return AuditError(
-                "this account is not part of an organization",
-                hint="name the accounts (--accounts 111111111111,222222222222), or use self",
-            )
-        case "OrganizationalUnitNotFoundException" | "ParentNotFoundException":
-            return _no_parent(parent_id)
-        case _ if failure.kind is FailureKind.DENIED:
-            return NothingAuditedError(
-                f"the organization can't be read: {failure.operation} denied",
-                hint="use the management account or a delegated administrator, and allow "
-                + ", ".join(ORGANIZATION_ACTIONS),
-            )
-        case _:
-            return NothingAuditedError(
-                f"the organization can't be read: {failure}",
-                hint="try again, or name the accounts",
-            )

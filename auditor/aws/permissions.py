@@ -7,7 +7,14 @@ from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, stateme
 CALLER_ACTIONS = ("sts:AssumeRole", "sts:GetCallerIdentity", *ORGANIZATION_ACTIONS)
 """What the caller's own credentials are used for, besides reading the caller's account."""
 
-PERMITTED = frozenset((*SCAN_ACTIONS, *CALLER_ACTIONS))
+CREDENTIAL_ACTIONS = (
+    "awsssoportal:GetRoleCredentials",
+    "sso-oauth:CreateToken",
+    "sts:AssumeRoleWithWebIdentity",
+)
+"""What the SDK itself asks for to get the caller's credentials: SSO, web identity."""
+
+PERMITTED = frozenset((*SCAN_ACTIONS, *CALLER_ACTIONS, *CREDENTIAL_ACTIONS))
 """The door refuses every other action before it is sent."""
 
 

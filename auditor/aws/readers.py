@@ -26,55 +26,55 @@ class ClientReader:
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
         """Yield ListUsers page by page."""
         async for page in self._pages("list_users", "iam:ListUsers"):
-            yield [
-                IamUser(
-                    name=user["UserName"],
-                    arn=user["Arn"],
-                    path=user["Path"],
-                    created_at=_utc(user["CreateDate"]),
-                )
-                for user in page["Users"]
-            ]
+            with failures("iam:ListUsers"):
+                users = [
+                    IamUser(
+                        name=user["UserName"],
+                        arn=user["Arn"],
+                        path=user["Path"],
+                        created_at=_utc(user["CreateDate"]),
+                    )
+                    for user in page["Users"]
+                ]
+            yield users
 
     async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
         """Return all keys of a user, whatever their number."""
-        return [
-            AccessKey(
-                id=AccessKeyId(key["AccessKeyId"]),
-                status=KeyStatus(key["Status"]),
-                created_at=_utc(key["CreateDate"]),
-                last_use=_NOT_ASKED,
-            )
-            async for page in self._pages(
-                "list_access_keys", "iam:ListAccessKeys", UserName=user_name
-            )
-            for key in page["AccessKeyMetadata"]
-        ]
+        with failures("iam:ListAccessKeys"):
+            return [
+                AccessKey(
+                    id=AccessKeyId(key["AccessKeyId"]),
+                    status=KeyStatus(key["Status"]),
+                    created_at=_utc(key["CreateDate"]),
+                    last_use=_NOT_ASKED,
+                )
+                async for page in self._pages(
+                    "list_access_keys", "iam:ListAccessKeys", UserName=user_name
+                )
+                for key in page["AccessKeyMetadata"]
+            ]
 
     async def last_use(self, key_id: AccessKeyId) -> LastUse:
         """Return the last use; only a missing date in a good answer means never."""
         with failures("iam:GetAccessKeyLastUsed"):
             answer = await self._client.get_access_key_last_used(AccessKeyId=key_id)
-        used = answer["AccessKeyLastUsed"]
-        if "LastUsedDate" not in used:
-            return NeverUsed()
-        return Used(
-            at=_utc(used["LastUsedDate"]),
-            service=used.get("ServiceName", "N/A"),
-            region=used.get("Region", "N/A"),
-        )
+            used = answer["AccessKeyLastUsed"]
+            service, region = used["ServiceName"], used["Region"]
+            if "LastUsedDate" not in used:
+                return NeverUsed()
+            return Used(at=_utc(used["LastUsedDate"]), service=service, region=region)
 
     async def generate_credential_report(self) -> bool:
         """Ask for a credential report; whether one is complete."""
         with failures("iam:GenerateCredentialReport"):
             answer = await self._client.generate_credential_report()
-        return bool(answer["State"] == "COMPLETE")
+            return bool(answer["State"] == "COMPLETE")
 
     async def credential_report(self) -> CredentialReport:
         """Return the complete credential report."""
         with failures(credential_report.OPERATION):
             answer = await self._client.get_credential_report()
-        return credential_report.parse(answer["Content"], _utc(answer["GeneratedTime"]))
+            return credential_report.parse(answer["Content"], _utc(answer["GeneratedTime"]))
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         """Return tags, groups, policies, rights and quarantine of all users."""
@@ -83,7 +83,8 @@ class ClientReader:
             authorization_details.OPERATION,
             Filter=authorization_details.FILTERS,
         )
-        return authorization_details.digest([page async for page in pages])
+        with failures(authorization_details.OPERATION):
+            return authorization_details.digest([page async for page in pages])
 
     async def has_password(self, user_name: str) -> bool:
         """Whether the user has a console password."""
@@ -100,7 +101,7 @@ class ClientReader:
         """Whether the root user has any access key."""
         with failures("iam:GetAccountSummary"):
             answer = await self._client.get_account_summary()
-        return bool(answer["SummaryMap"].get("AccountAccessKeysPresent", 0))
+            return bool(answer["SummaryMap"]["AccountAccessKeysPresent"])
 
     async def quarantined_users(self) -> frozenset[str]:
         """Return the names of users with a quarantine policy, asked policy by policy."""

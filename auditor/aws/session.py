@@ -24,15 +24,15 @@ from auditor import __version__
 from auditor.aws.credentials import RoleCredentials
 from auditor.aws.errors import THROTTLE_CODES, failures
 from auditor.aws.organizations import OrganizationsReader
-from auditor.aws.permissions import PERMITTED, session_policy
+from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, session_policy
 from auditor.aws.readers import ClientReader
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
-from auditor.model.account import Account, AccountId, Via
+from auditor.model.account import Account, Via, parse_account_id
 from auditor.ports import Caller, Clock, OpenAccount, Progress
 
 _DEFAULT_REGION = "us-east-1"
 _FIRST_ATTEMPTS, _ATTEMPTS = 3, 8
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 10, 60
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,6 @@ class Aws:
                 self._caller = await _identity(sts)
         except AwsFailure as failure:
             raise _no_caller(failure) from None
-        except ValueError as error:  # what the SDK raises for an endpoint that is no URL
-            raise AuditError(str(error), hint="mend --endpoint-url") from None
         async with AsyncExitStack() as self._clients:
             self._sts = await self._clients.enter_async_context(self._client(self._own, "sts"))
             yield self._caller
@@ -135,7 +133,8 @@ class Aws:
         if account.profile is not None:
             session = self._profile(account.profile)
             async with self._client(session, "sts") as sts:
-                _check_account(account, await _identity(sts))
+                found = (await _identity(sts)).account_id
+            _check_account(account, found, f"the profile {account.profile}")
         async with self._client(session, "iam") as client:
             reader = ClientReader(client, self.caller.partition)
             yield OpenAccount(reader=reader, via=Via.CALLER, role_arn=None)
@@ -183,7 +182,9 @@ class Aws:
                 Policy=session_policy(),
                 **{name: value for name, value in optional.items() if value is not None},
             )
-        credentials: Mapping[str, Any] = answer["Credentials"]
+            credentials: Mapping[str, Any] = answer["Credentials"]
+            assumed = str(answer["AssumedRoleUser"]["Arn"])
+        _check_account(account, assumed.split(":")[4], f"the role {arn}")
         return credentials
 
     @asynccontextmanager
@@ -199,15 +200,14 @@ class Aws:
             user_agent_extra=f"iamaudit/{__version__}",
         )
         async with AsyncExitStack() as stack:
-            with failures(f"{service}:*"):
-                client = await stack.enter_async_context(
-                    session.client(
-                        service,
-                        region_name=session.region_name or _DEFAULT_REGION,
-                        endpoint_url=self._connection.endpoint_url,
-                        config=config,
-                    )
-                )
+            made = session.client(
+                service,
+                region_name=session.region_name or _DEFAULT_REGION,
+                endpoint_url=self._connection.endpoint_url,
+                config=config,
+            )
+            with failures(f"{service}:*"), _endpoint_mistakes(service):
+                client = await stack.enter_async_context(made)
             yield client
 
     async def _organizations_client(self) -> Any:
@@ -238,12 +238,27 @@ class Aws:
         action = f"{model.service_model.signing_name}:{model.name}"
         if action not in PERMITTED:
             raise ForbiddenActionError(action)
-        self._progress.called(action)
+        if action not in CREDENTIAL_ACTIONS:
+            self._progress.called(action)
 
     def _response_received(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
         code = (parsed_response or {}).get("Error", {}).get("Code")
         if code in THROTTLE_CODES:
             self._progress.throttled()
+
+
+@contextmanager
+def _endpoint_mistakes(service: str) -> Iterator[None]:
+    """Raise AwsFailure for what the SDK raises where an endpoint is no URL."""
+    try:
+        yield
+    except ValueError as error:
+        raise AwsFailure(
+            operation=f"{service}:*",
+            code="InvalidEndpoint",
+            message=str(error),
+            kind=FailureKind.OTHER,
+        ) from None
 
 
 @contextmanager
@@ -259,16 +274,19 @@ def _acting_as(credentials: RoleCredentials) -> Iterator[None]:
 async def _identity(sts: Any) -> Caller:
     with failures("sts:GetCallerIdentity"):
         answer = await sts.get_caller_identity()
-    arn = str(answer["Arn"])
-    return Caller(account_id=AccountId(answer["Account"]), arn=arn, partition=arn.split(":", 2)[1])
+        arn = str(answer["Arn"])
+        return Caller(
+            account_id=parse_account_id(answer["Account"]), arn=arn, partition=arn.split(":")[1]
+        )
 
 
-def _check_account(account: Account, found: Caller) -> None:
-    if found.account_id != account.id:
+def _check_account(account: Account, found: str, by: str) -> None:
+    """Raise AwsFailure unless the credentials that were had are those of the account."""
+    if found != account.id:
         raise AwsFailure(
             operation="sts:GetCallerIdentity",
             code="WrongAccount",
-            message=f"the profile {account.profile} signs in to account {found.account_id}",
+            message=f"{by} leads to account {found}",
             kind=FailureKind.OTHER,
         )
 
@@ -282,6 +300,13 @@ def _no_caller(failure: AwsFailure) -> AuditError:
         )
     if failure.code == "ProfileNotFound":
         return AuditError(failure.message, hint="aws configure list-profiles shows those there are")
+    if failure.code == "InvalidEndpoint":
+        return AuditError(failure.message, hint="mend --endpoint-url, or AWS_ENDPOINT_URL")
+    if failure.kind is FailureKind.DENIED:
+        return AuditError(
+            f"AWS refuses the credentials: {failure}",
+            hint="check the role that the profile assumes, or choose another with --profile",
+        )
     if failure.kind is FailureKind.CREDENTIALS:
         return AuditError(
             f"AWS does not accept the credentials: {failure.code}: {failure.message}",

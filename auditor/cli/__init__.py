@@ -1,6 +1,7 @@
 """The command line: each command parses, calls, prints, exits."""
 
 import sys
+import traceback
 
 import typer
 
@@ -9,7 +10,8 @@ from auditor.cli.demo import demo
 from auditor.cli.exits import ExitCode
 from auditor.cli.scan import scan
 from auditor.cli.schema import schema
-from auditor.errors import AuditError, NothingAuditedError
+from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
+from auditor.formats.templates import printable
 
 app = typer.Typer(
     name="iamaudit",
@@ -41,13 +43,31 @@ def _global(
     """Audit the IAM access keys of a whole AWS organization."""
 
 
+_CODES = {
+    InterruptedAuditError: ExitCode.INTERRUPTED,
+    NothingAuditedError: ExitCode.NOTHING,
+}
+
+
 def main() -> None:
     """Run the command line; an operator's mistake ends in one line and its exit code."""
     try:
         app()
     except AuditError as error:
-        print(f"iamaudit: {error}; {error.hint}", file=sys.stderr)  # noqa: T201
-        nothing = isinstance(error, NothingAuditedError)
-        sys.exit(ExitCode.NOTHING if nothing else ExitCode.USAGE)
+        lines = [printable(line) for line in str(error).splitlines()]
+        typer.echo(f"iamaudit: {chr(10).join(lines)}; {error.hint}", err=True)
+        sys.exit(_CODES.get(type(error), ExitCode.USAGE))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 -- the last resort: a bug must not pass for findings
+        typer.echo(_crash(error), err=True)
+        sys.exit(ExitCode.NOTHING)
+
+
+def _crash(error: BaseException) -> str:
+    """Return where a bug struck, without its text: that may hold an answer of AWS's."""
+    frames = traceback.format_list(
+        frame for frame in traceback.extract_tb(error.__traceback__) if "auditor" in frame.filename
+    )
+    told = f"iamaudit: internal error, {type(error).__name__}; please report it with these lines"
+    return "\n".join([told, "".join(frames).rstrip()])

@@ -45,11 +45,11 @@ def demo(
             fail_on=None,
         )
         with _environment(aws.environment):
-            code = run_scan(options, quiet=quiet, log_level=log_level)
+            code, folder = run_scan(options, quiet=quiet, log_level=log_level)
     if code in {ExitCode.INTERRUPTED, ExitCode.NOTHING}:
         raise typer.Exit(code)
-    if "html" in formats:
-        typer.echo(f"Open {output / 'latest' / 'report.html'} in a browser.", err=True)
+    if folder is not None and "html" in formats:
+        typer.echo(f"Open {folder / 'report.html'} in a browser.", err=True)
 
 
 def _serve(aws: DemoAws) -> None:
@@ -69,7 +69,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Call as the demo's principal only: no profile, role or endpoint of the operator's."""
     before = dict(os.environ)
     for name in before:
-        if name.startswith("AWS_") and name != "AWS_CA_BUNDLE":
+        if name.lower().endswith("_proxy") or (name.startswith("AWS_") and name != "AWS_CA_BUNDLE"):
             del os.environ[name]
     os.environ.update(variables)
     try:

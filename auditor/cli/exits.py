@@ -7,7 +7,7 @@ from auditor.model.finding import Severity
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command; the first that applies, in the order of PRECEDENCE."""
+    """Exit codes of every command; the first that applies: 130, 2, 4, 3, 1, 0."""
 
     CLEAN = 0
     """No open finding at or above the threshold."""
@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 3
     """Some account was not audited whole, or some key could not be judged."""
     NOTHING = 4
-    """Nothing could be audited."""
+    """Nothing could be audited; also where the tool itself broke."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C; what was read is kept."""
 
@@ -31,7 +31,7 @@ def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: 
         return ExitCode.INTERRUPTED
     if accounts["audited"] + accounts["partial"] == 0:
         return ExitCode.NOTHING
-    if not coverage["complete"] or summary["indeterminate"]:
+    if not coverage["complete"]:
         return ExitCode.INCOMPLETE
     if fail_on is not None and any(
         number and Severity(name).rank <= fail_on.rank for name, number in summary["open"].items()

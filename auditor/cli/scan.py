@@ -60,4 +60,5 @@ def scan(
         fail_on=parse_fail_on(fail_on),
         now=None if now is None else parse_instant(now),
     )
-    raise typer.Exit(run_scan(asked, quiet=quiet, log_level=log_level))
+    code, _ = run_scan(asked, quiet=quiet, log_level=log_level)
+    raise typer.Exit(code)

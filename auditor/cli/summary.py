@@ -1,5 +1,6 @@
 """What a run came to, for the terminal. Names from AWS are shown as text, never interpreted."""
 
+import json
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from auditor.formats.overview import by_severity, overview, tally, verdict, wors
 from auditor.formats.stream import ReportStream
 from auditor.formats.templates import count, printable
 from auditor.model.account import OutcomeKind
+from auditor.model.unknown import DENIED_CODES
 
 _TONES = {"severe": "bold red", "findings": "yellow", "incomplete": "yellow", "clean": "green"}
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
@@ -48,10 +50,12 @@ def _missed(document: ReportStream) -> Iterator[str]:
             f"{count(group.accounts, 'account')} {group.outcome} ({which}{more}):"
             f" {group.operation} {group.code}: {group.message}"
         )
-        if group.operation == "sts:AssumeRole":
+        if group.operation == "sts:AssumeRole" and group.code in DENIED_CODES:
             yield "  check the account's id, and that its role exists and trusts the caller"
     for gap in gaps:
         yield str(gap["message"])
+        if gap["statement"]:
+            yield f"  grant it: {json.dumps(gap['statement'])}"
 
 
 def _show_accounts(document: ReportStream, console: Console) -> None:

@@ -3,26 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from auditor.model.account import Account
 from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
+from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
 from auditor.ports import CredentialReport, ReportRow, UserDetails
 
-_NO_REPORT = Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
-_NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code=NOT_IN_ANSWER)
+_REPORT, _DETAILS = "iam:GetCredentialReport", "iam:GetAccountAuthorizationDetails"
+_NO_REPORT = Unknown(operation=_REPORT, code=NOT_IN_ANSWER)
+_NO_DETAILS = Unknown(operation=_DETAILS, code=NOT_IN_ANSWER)
+_REPORT_NOT_ASKED = Unknown(operation=_REPORT, code=NOT_ASKED)
+_DETAILS_NOT_ASKED = Unknown(operation=_DETAILS, code=NOT_ASKED)
 
 
 @dataclass(slots=True)
 class Enrichment:
     """Answers so far, each known or not, filled in while the account is read."""
 
-    report: Known[CredentialReport] = _NO_REPORT
-    details: Known[Mapping[str, UserDetails]] = _NO_DETAILS
-    quarantined: Known[frozenset[str]] = _NO_DETAILS
-    """Names of quarantined users, where the details could not be had."""
+    report: Known[CredentialReport] = _REPORT_NOT_ASKED
+    details: Known[Mapping[str, UserDetails]] = _DETAILS_NOT_ASKED
+    quarantined: Known[frozenset[str]] | None = None
+    """Names of quarantined users, where the details were denied; None where nobody asked."""
     root_keys_present: bool | None = None
-    """Of the account summary, where the report was denied; None where that was not told."""
+    """Of the account summary, where the report does not tell; None where that does not either."""
     passwords: dict[str, Known[bool]] = field(default_factory=dict)
     """Of users newer than the report, by name."""
 
@@ -34,9 +36,14 @@ class Enrichment:
     @property
     def root_keys_unknown(self) -> Unknown | None:
         """Why it is not known whether the root user has an active key; None where it is."""
+        if self.root_keys_present is False:
+            return None
         if isinstance(self.report, Unknown):
-            return None if self.root_keys_present is False else self.report
-        return _NO_REPORT if self.report.root is None else None
+            return self.report
+        if self.report.root is None:
+            return _NO_REPORT
+        keys = self.report.root.keys
+        return keys if isinstance(keys, Unknown) else None
 
     @staticmethod
     def knows(report: CredentialReport, user: IamUser) -> bool:
@@ -68,12 +75,12 @@ def identity_of(user: IamUser, enrichment: Enrichment) -> Identity:
     )
 
 
-def root_user(account: Account, enrichment: Enrichment) -> list[UserInventory]:
+def root_user(enrichment: Enrichment) -> list[UserInventory]:
     """Return the root user where the credential report shows keys of it."""
     report = enrichment.report
-    if isinstance(report, Unknown) or report.root is None or not report.root.keys:
+    root = None if isinstance(report, Unknown) else report.root
+    if root is None or isinstance(root.keys, Unknown) or not root.keys:
         return []
-    root = report.root
     identity = Identity(
         name=ROOT_USER_NAME,
         arn=root.arn,
@@ -103,6 +110,6 @@ def _quarantined(user: IamUser, told: Known[UserDetails], enrichment: Enrichment
     if not isinstance(told, Unknown):
         return told.quarantined
     names = enrichment.quarantined
-    if isinstance(names, Unknown):
-        return told if names.code == NOT_IN_ANSWER else names
+    if names is None or isinstance(names, Unknown):
+        return names or told
     return user.name in names

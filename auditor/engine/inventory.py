@@ -56,6 +56,7 @@ class AccountReading:
         self._users: dict[str, tuple[IamUser, Sequence[AccessKey]]] = {}
         self._errors: list[ReadError] = []
         self._whole = True
+        self._finished = False
         self._listed = False
         self._last_use_denied = False
         self._in_a_row = 0
@@ -75,11 +76,12 @@ class AccountReading:
                     message=f"{_FAILURES_IN_A_ROW} calls in a row did not get through",
                 )
             )
+        self._finished = True
 
-    def conclude(self, *, interrupted: bool = False) -> AccountInventory:
-        """Return what has been read, and how far it goes."""
+    def conclude(self) -> AccountInventory:
+        """Return what has been read, and how far it goes: not whole if read() did not end."""
         errors = sorted(self._errors, key=lambda error: (error.operation, error.subject or ""))
-        if interrupted:
+        if not self._finished:
             errors.append(
                 ReadError(operation="scan", code=INTERRUPTED, message="the run was interrupted")
             )
@@ -87,11 +89,11 @@ class AccountReading:
             UserInventory(identity=identity_of(user, self._enrichment), keys=tuple(keys))
             for user, keys in self._users.values()
         ]
-        root = root_user(self._account, self._enrichment)
+        root = root_user(self._enrichment)
         report = self._enrichment.report
         return AccountInventory(
             account=self._account,
-            outcome=self._outcome(interrupted),
+            outcome=self._outcome(),
             via=self._opened.via,
             role_arn=self._opened.role_arn,
             credential_report_at=(
@@ -102,8 +104,8 @@ class AccountReading:
             errors=tuple(errors),
         )
 
-    def _outcome(self, interrupted: bool) -> OutcomeKind:
-        if self._whole and not interrupted:
+    def _outcome(self) -> OutcomeKind:
+        if self._whole and self._finished:
             return OutcomeKind.AUDITED
         read = self._listed or self._enrichment.told_something
         return OutcomeKind.PARTIAL if read else OutcomeKind.UNREACHABLE
@@ -157,26 +159,26 @@ class AccountReading:
         try:
             last_use = await self._ask(partial(self._reader.last_use, key.id))
         except AwsFailure as failure:
-            doubtful = failure.kind in {FailureKind.DENIED, FailureKind.GONE}
-            if doubtful and await self._gone(user, key):
+            if await self._gone(user, key, failure):
                 return None
             self._missed(failure, subject=key.id)
             last_use = _unknown(failure)
         return replace(key, last_use=last_use)
 
-    async def _gone(self, user: IamUser, key: AccessKey) -> bool:
+    async def _gone(self, user: IamUser, key: AccessKey, failure: AwsFailure) -> bool:
         """Whether the key was deleted since the listing.
 
         IAM answers AccessDenied for a key it does not know. Where the listing still has the
         key, the action itself is denied, and no other key of the account need be looked up.
         """
-        if self._last_use_denied:
+        denied = failure.kind is FailureKind.DENIED
+        if failure.kind is not FailureKind.GONE and (not denied or self._last_use_denied):
             return False
         try:
             present = {each.id for each in await self._list_keys(user)}
-        except AwsFailure as failure:
-            return failure.kind is FailureKind.GONE
-        self._last_use_denied = key.id in present
+        except AwsFailure as again:
+            return again.kind is FailureKind.GONE
+        self._last_use_denied |= denied and key.id in present
         return key.id not in present
 
     async def _read_report(self) -> None:
@@ -186,8 +188,10 @@ class AccountReading:
         except AwsFailure as failure:
             self._noted(failure)
             self._enrichment.report = _unknown(failure)
-            if failure.kind is FailureKind.DENIED:
-                await self._read_summary()
+            if failure.kind is not FailureKind.DENIED:
+                return
+        if self._enrichment.root_keys_unknown:
+            await self._read_summary()
 
     async def _await_report(self) -> None:
         """Ask until the report is complete, ever less often; raise AwsFailure after a minute."""

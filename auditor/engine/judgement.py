@@ -11,13 +11,16 @@ from auditor.model.finding import Finding, FindingStatus, JudgedKey, VerdictKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.unknown import Unknown
-from auditor.policy.compiled import CompiledPolicy, CompiledRule
+from auditor.policy.compiled import ROOT_CLASS, CompiledPolicy, CompiledRule
 from auditor.policy.compliance import control_of
-from auditor.policy.evaluate import Verdict, judge_user
+from auditor.policy.evaluate import (
+    Judgement,
+    Verdict,
+    judge_user,
+    rules_that_root_keys_could_break,
+)
 from auditor.policy.facts import age, idle
 from auditor.ports import RunStore
-
-_ROOT_FACT = "user.root"
 
 
 class RunJudge:
@@ -59,9 +62,11 @@ class RunJudge:
                         self._count_key(inventory, by_control)
                     yield judged
             if inventory.root_keys_unknown is not None:
-                judged, by_control = self._unknown_root(inventory, inventory.root_keys_unknown)
-                root.append(by_control)
-                yield judged
+                rules = self._for_root_keys(inventory)
+                controls = {name for rule in rules for name in rule.controls}
+                root.append({name: {FindingStatus.INDETERMINATE} for name in controls})
+                if rules:
+                    yield self._unknown_root(inventory, inventory.root_keys_unknown, rules)
             self._count_root(inventory, root)
 
     def results(self) -> list[ControlResult]:
@@ -99,7 +104,7 @@ class RunJudge:
                     account_id=inventory.account.id,
                     user_name=user.identity.name,
                     position=position,
-                    user_class=judgements[0].user_class,
+                    user_class=_same_class(judgements),
                     violations=tuple(sorted(violations)),
                     findings=tuple(findings),
                 ),
@@ -126,36 +131,40 @@ class RunJudge:
             unknown=verdict.unknown,
         )
 
-    def _unknown_root(
-        self, inventory: AccountInventory, unknown: Unknown
-    ) -> tuple[JudgedKey, Mapping[str, set[FindingStatus]]]:
-        """Return one indeterminate finding of each rule that asks for the root user."""
-        findings = [
-            self._make(
-                rule,
-                account_id=inventory.account.id,
-                user_name=ROOT_USER_NAME,
-                key=None,
-                title=rule.title,
-                status=FindingStatus.INDETERMINATE,
-                message=f"{rule.title}: could not be judged, {unknown.reason}",
-                exemption=None,
-                unknown=unknown,
-            )
+    def _for_root_keys(self, inventory: AccountInventory) -> list[CompiledRule]:
+        """Return the rules that root keys could break, the gravest first."""
+        rules = [
+            rule
             for policy in self._policies
-            for rule in policy.rules
-            if _ROOT_FACT in rule.when.facts
+            for rule in rules_that_root_keys_could_break(
+                inventory.account, self._partition, policy, now=self._now
+            )
         ]
-        judged = JudgedKey(
+        return sorted(rules, key=lambda rule: rule.severity.rank)
+
+    def _unknown_root(
+        self, inventory: AccountInventory, unknown: Unknown, rules: Sequence[CompiledRule]
+    ) -> JudgedKey:
+        """Return one indeterminate finding for the account, of the gravest rule."""
+        finding = self._make(
+            rules[0],
+            account_id=inventory.account.id,
+            user_name=ROOT_USER_NAME,
+            key=None,
+            title=rules[0].titles[ROOT_CLASS],
+            status=FindingStatus.INDETERMINATE,
+            message=f"whether the root user has access keys is not known, {unknown.reason}",
+            exemption=None,
+            unknown=unknown,
+        )
+        return JudgedKey(
             account_id=inventory.account.id,
             user_name=ROOT_USER_NAME,
             position=None,
             user_class=None,
             violations=(),
-            findings=tuple(findings),
+            findings=(finding,),
         )
-        controls = {name for finding in findings for name in finding.controls}
-        return judged, {name: {FindingStatus.INDETERMINATE} for name in controls}
 
     def _make(
         self,
@@ -186,7 +195,6 @@ class RunJudge:
             account_id=account_id,
             user_name=user_name,
             access_key_id=key.id if key else None,
-            slot=key.slot if key else None,
             message=message,
             remedy=rule.remedy,
             controls=rule.controls,
@@ -215,6 +223,12 @@ class RunJudge:
             if control_of(name).unit is Unit.ACCOUNT:
                 counts = accounts[inventory.account.id] = Counts()
                 counts.add({status for each in root for status in each.get(name, ())})
+
+
+def _same_class(judgements: Sequence[Judgement]) -> str | None:
+    """Return the class that all policies put the user in, or None."""
+    classes = {judgement.user_class for judgement in judgements}
+    return classes.pop() if len(classes) == 1 else None
 
 
 def _message(verdict: Verdict, key: AccessKey, now: datetime) -> str:

@@ -35,7 +35,9 @@ class Scan:
         self._store = store
         self._run_id = run_id
         self._concurrency = concurrency
-        self._bound = fanout.Bound(concurrency)
+        self._at_once = max(min(concurrency, _CALLS_PER_ACCOUNT), concurrency // _CALLS_PER_ACCOUNT)
+        self._bound = fanout.Bound(concurrency, expected=self._at_once)
+        self._left = 0
         self._writer = fanout.Writer()
         self._tally = tally
         self._clock = clock
@@ -47,26 +49,22 @@ class Scan:
         was read of it until then.
         """
         wanted = [account for account in accounts if account.skip is None]
-        self._tally.accounts = len(wanted)
-        at_once = max(1, self._concurrency // _CALLS_PER_ACCOUNT)
+        self._tally.accounts = self._left = len(wanted)
+        self._bound.expect(min(self._at_once, self._left))
 
         async def all_of_them() -> None:
-            await fanout.each(wanted, self._audit, limit=min(at_once, len(wanted)))
+            await fanout.each(wanted, self._audit, limit=min(self._at_once, len(wanted)))
 
         return await fanout.until_interrupted(all_of_them)
 
     async def _audit(self, account: Account) -> None:
+        """Read one account and save what could be read of it, whatever ends the reading."""
         self._tally.accounts_reading += 1
-        await self._save(await self._inventory(account))
-        self._tally.accounts_reading -= 1
-        self._tally.accounts_done += 1
-
-    async def _inventory(self, account: Account) -> AccountInventory:
+        reading: AccountReading | None = None
+        refused: AwsFailure | None = None
         try:
-            async with (
-                self._bound.share() as share,
-                self._sessions.open(account) as opened,
-            ):
+            async with self._bound.share() as share, self._sessions.open(account) as opened:
+                _log.info("%s: reading, via %s", account.id, opened.role_arn or opened.via)
                 reading = AccountReading(
                     account,
                     opened,
@@ -75,18 +73,26 @@ class Scan:
                     tally=self._tally,
                     clock=self._clock,
                 )
-                try:
-                    await reading.read()
-                except fanout.cancellation():
-                    with fanout.shielded():
-                        await self._save(reading.conclude(interrupted=True))
-                    raise
-                return reading.conclude()
+                await reading.read()
         except AwsFailure as failure:
-            _log.info("%s: %s", account.id, failure)
-            return AccountInventory(
-                account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error_of(failure),)
-            )
+            refused = failure
+        finally:
+            with fanout.shielded():
+                if reading is not None:
+                    await self._save(reading.conclude())
+                elif refused is not None:
+                    await self._save(_unreachable(account, refused))
+        self._tally.accounts_reading -= 1
+        self._tally.accounts_done += 1
+        self._left -= 1
+        self._bound.expect(min(self._at_once, self._left))
 
     async def _save(self, inventory: AccountInventory) -> None:
+        _log.info("%s: %s, %d users", inventory.account.id, inventory.outcome, len(inventory.users))
         await self._writer.run(partial(self._store.save, self._run_id, inventory))
+
+
+def _unreachable(account: Account, refused: AwsFailure) -> AccountInventory:
+    return AccountInventory(
+        account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error_of(refused),)
+    )

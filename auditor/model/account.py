@@ -43,8 +43,10 @@ class Account:
     role_arn: str | None = None
     external_id: str | None = None
     profile: str | None = None
-    unknown: Unknown | None = None
-    """Why OU or tags, where they were asked for, are not known."""
+    ou_unknown: Unknown | None = None
+    """Why the OU is not known, where it was asked for."""
+    tags_unknown: Unknown | None = None
+    """Why the tags are not known, where they were asked for."""
     skip: str | None = None
     """Why it is not to be audited: `suspended`, `closed`, `excluded`."""
 

@@ -57,7 +57,6 @@ class Finding:
     account_id: str
     user_name: str
     access_key_id: str | None
-    slot: int | None
     message: str
     remedy: Remedy
     controls: tuple[str, ...]

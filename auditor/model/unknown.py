@@ -22,6 +22,8 @@ class Unknown:
             return f"{self.operation} denied"
         if self.code == NOT_IN_ANSWER:
             return f"{self.operation} did not tell"
+        if self.code == NOT_ASKED:
+            return f"{self.operation} was not asked: the reading ended before"
         return f"{self.operation} failed: {self.code}"
 
     @property
@@ -31,6 +33,7 @@ class Unknown:
 
 
 NOT_IN_ANSWER = "NotInAnswer"
+NOT_ASKED = "NotAsked"
 DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 Known: TypeAlias = T | Unknown

@@ -56,6 +56,8 @@ class CompiledExemption:
     """None: all of the policy's rules."""
     reason: str
     owner: str
+    expires: str
+    """As written."""
     ends_at: datetime
     """The first instant at which it no longer works."""
 
@@ -65,6 +67,7 @@ class CompiledPolicy:
     """One policy file, checked whole."""
 
     stamp: PolicyStamp
+    description: str
     environment: Environment
     classes: tuple[CompiledClass, ...]
     rules: tuple[CompiledRule, ...]

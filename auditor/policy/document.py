@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.model.finding import Remedy, Severity
 
-API_VERSION = "iamaudit/v1"
-
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
+RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]*$", max_length=64)]
+PolicyId = RuleId
 ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Condition = Annotated[str, Field(min_length=1, max_length=4096)]
-ParameterValue = bool | int | str | list[str]
+ParameterValue = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | str | list[str]
 Parameters = dict[ParameterName, ParameterValue]
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -32,15 +32,19 @@ class ClassSection(Section):
 
 
 class RuleSection(Section):
-    """One rule."""
+    """One rule; where its id is one of the extended policy's, what it says replaces that."""
 
-    id: Name
-    title: Sentence
-    severity: Annotated[Severity, Field(strict=False)]
-    when: Condition
-    remedy: Annotated[Remedy, Field(strict=False)] = Remedy.NONE
-    controls: list[str] = []
+    id: RuleId
+    title: Sentence | None = None
+    severity: Annotated[Severity | None, Field(strict=False)] = None
+    when: Condition | None = None
+    remedy: Annotated[Remedy | None, Field(strict=False)] = None
+    controls: list[str] | None = None
     params: Parameters = {}
+    """Values for this rule alone."""
+    classes: dict[Name, Parameters] = {}
+    """Values for this rule in one class of users, by the class's name."""
+    enabled: bool = True
 
 
 class ExemptionSection(Section):
@@ -53,19 +57,28 @@ class ExemptionSection(Section):
     key: str | None = None
     tags: dict[str, str] = {}
     when: Condition | None = None
-    rules: list[Name] | None = None
+    rules: list[RuleId] | None = None
     reason: Sentence
     owner: Sentence
     expires: date | datetime
 
 
 class PolicyDocument(Section):
-    """One policy file."""
+    """A policy file, apiVersion iamaudit/v1."""
 
     api_version: Annotated[Literal["iamaudit/v1"], Field(alias="apiVersion")]
-    id: Name
+    id: PolicyId
     title: Sentence
+    description: Annotated[str, Field(max_length=4000)] = ""
+    extends: PolicyId | None = None
+    """A pack of ours whose parameters, classes and rules are taken over."""
     params: Parameters = {}
     classes: list[ClassSection] = []
-    rules: Annotated[list[RuleSection], Field(min_length=1)]
+    rules: list[RuleSection] = []
     exemptions: list[ExemptionSection] = []
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema (2020-12) of a policy file, for editors."""
+    schema = PolicyDocument.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

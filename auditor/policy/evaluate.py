@@ -1,14 +1,15 @@
 """Judging keys: facts and a policy in, verdicts out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from auditor.errors import PolicyError
 from auditor.model.account import Account
 from auditor.model.finding import VerdictKind
+from auditor.model.identity import ROOT_USER_NAME, Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import Unknown
+from auditor.model.unknown import NOT_IN_ANSWER, Unknown
 from auditor.policy.cel import Activation, CelEvaluationError, Condition, Unbound
 from auditor.policy.compiled import (
     DEFAULT_CLASS,
@@ -56,6 +57,45 @@ def judge_user(
     shared = shared_values(account, partition, user.identity, now)
     for case in cases(account, partition, user):
         yield _Judge(case, policy, shared, now).judgement()
+
+
+def rules_that_root_keys_could_break(
+    account: Account, partition: str, policy: CompiledPolicy, *, now: datetime
+) -> list[CompiledRule]:
+    """Return the rules that a root key could break of which nothing is known.
+
+    Raises PolicyError as `judge_user` does.
+    """
+    unknown = Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
+    root = Identity(
+        name=ROOT_USER_NAME,
+        arn=f"arn:{partition}:iam::{account.id}:root",
+        path="/",
+        created_at=None,
+        root=True,
+        password_enabled=unknown,
+        mfa=unknown,
+        tags={},
+        groups=(),
+        policies=(),
+        admin=True,
+        quarantined=False,
+    )
+    known = shared_values(account, partition, root, now) | {"user.class": ROOT_CLASS}
+    return [
+        rule
+        for rule in policy.rules
+        if _decide(policy, rule.id, rule.when, {**known, **rule.values[ROOT_CLASS]}) is not False
+    ]
+
+
+def _decide(
+    policy: CompiledPolicy, name: str, condition: Condition, values: Mapping[str, object]
+) -> bool | Unbound:
+    try:
+        return condition.decide(Activation(policy.environment, values))
+    except CelEvaluationError as error:
+        raise _broken(policy, name, str(error)) from None
 
 
 class _Judge:
@@ -107,8 +147,10 @@ class _Judge:
                     title=rule.title,
                     unknown=first.unknown or other.unknown or class_unknown,
                 )
-            if other.exemption is None:
-                first = other if first.exemption is not None else first
+            if other.exemption is None or other.title != first.title:
+                exemption = first.exemption if other.exemption else None
+                title = first.title if other.title == first.title else rule.title
+                first = replace(first, exemption=exemption, title=title)
         return first
 
     def _verdict_in(self, rule: CompiledRule, user_class: str) -> Verdict:

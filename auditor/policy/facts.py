@@ -1,4 +1,4 @@
-"""The facts that a condition may look at, and binding them for one key.
+"""Binding the facts of one key, as far as they are known.
 
 What is unknown is not bound: CEL then decides by itself whether that matters.
 """
@@ -12,55 +12,10 @@ from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import Unknown
-from auditor.policy.cel import FactType
+from auditor.model.unknown import NOT_IN_ANSWER, Unknown
+from auditor.policy.catalogue import FACTS
 
 Values: TypeAlias = dict[str, object]
-
-FACTS: dict[str, FactType] = {
-    "key.id": FactType.STRING,
-    "key.active": FactType.BOOL,
-    "key.status": FactType.STRING,
-    "key.created": FactType.TIMESTAMP,
-    "key.age": FactType.DURATION,
-    "key.idle": FactType.DURATION,
-    "key.newest": FactType.BOOL,
-    "key.last_used.state": FactType.STRING,
-    "key.last_used.at": FactType.TIMESTAMP,
-    "key.last_used.service": FactType.STRING,
-    "key.last_used.region": FactType.STRING,
-    "user.name": FactType.STRING,
-    "user.arn": FactType.STRING,
-    "user.path": FactType.STRING,
-    "user.created": FactType.TIMESTAMP,
-    "user.root": FactType.BOOL,
-    "user.class": FactType.STRING,
-    "user.tags": FactType.TAGS,
-    "user.password_enabled": FactType.BOOL,
-    "user.mfa": FactType.BOOL,
-    "user.groups": FactType.STRINGS,
-    "user.policies": FactType.STRINGS,
-    "user.admin": FactType.BOOL,
-    "user.active_keys": FactType.INT,
-    "user.quarantined": FactType.BOOL,
-    "account.id": FactType.STRING,
-    "account.name": FactType.STRING,
-    "account.ou": FactType.STRING,
-    "account.tags": FactType.TAGS,
-    "account.partition": FactType.STRING,
-    "now": FactType.TIMESTAMP,
-}
-
-ORIGINS = {
-    "key.created": "iam:GetCredentialReport",
-    "key.age": "iam:GetCredentialReport",
-    "key.id": "iam:ListAccessKeys",
-    "account.name": "organizations:ListAccountsForParent",
-    "account.ou": "organizations:ListAccountsForParent",
-    "account.tags": "organizations:ListTagsForResource",
-    "user.created": "iam:GetCredentialReport",
-}
-"""Where a fact would have come from that has no `Unknown` of its own to say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +118,10 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
         if isinstance(use, Unknown):
             return use
         return None if fact == "key.last_used.at" else _origin(fact)
-    if fact in {"account.ou", "account.tags"}:
-        return case.account.unknown or _origin(fact)
+    if fact == "account.ou":
+        return case.account.ou_unknown or _origin(fact)
+    if fact == "account.tags":
+        return case.account.tags_unknown or _origin(fact)
     known = getattr(identity, fact.removeprefix("user."), None) if fact in _ENRICHED else None
     return known if isinstance(known, Unknown) else _origin(fact)
 
@@ -176,7 +133,7 @@ _ENRICHED = frozenset(
 
 
 def _origin(fact: str) -> Unknown:
-    return Unknown(operation=ORIGINS.get(fact, "iam:GetCredentialReport"), code="NotInAnswer")
+    return Unknown(operation=FACTS[fact].source, code=NOT_IN_ANSWER)
 
 
 def _known(values: Values) -> Values:

@@ -1,14 +1,17 @@
 """From the text of a policy file to a compiled policy, with every mistake named in its place."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 
 from pydantic import ValidationError
 
 from auditor.errors import PolicyError
+from auditor.model.finding import Remedy
 from auditor.model.run import PolicyStamp
 from auditor.policy import compliance, parameters, places
+from auditor.policy.catalogue import fact_types
 from auditor.policy.cel import CelSyntaxError, Condition, Environment
 from auditor.policy.compiled import (
     DEFAULT_CLASS,
@@ -20,67 +23,114 @@ from auditor.policy.compiled import (
     ParameterValues,
 )
 from auditor.policy.document import ExemptionSection, PolicyDocument, RuleSection
-from auditor.policy.facts import FACTS
-from auditor.policy.places import Path
+from auditor.policy.merge import NOTHING, Layered, layer
+from auditor.policy.places import Path, Placed
 
 _HINT = "mend the policy file; the language is described in docs/policy.md"
+_DEEPEST = 3
+
+ReadPack = Callable[[str], str]
+"""Returns the text of a pack by its name; raises KeyError for a name that is none."""
 
 
-def load(text: str, *, source: str) -> CompiledPolicy:
+def load(text: str, *, source: str, read_pack: ReadPack) -> CompiledPolicy:
     """Return the compiled policy; raise PolicyError naming every mistake as `source:line:column`.
 
     `source` is what to call the file in messages.
     """
+    document, placed = parse(text, source=source)
+    base, texts = _base(document, placed, source, read_pack, depth=1)
+    return _Compiler(document, base, placed, source).compile([text, *texts])
+
+
+def parse(text: str, *, source: str) -> tuple[PolicyDocument, Placed]:
+    """Return the document as written and the places of its parts; raise PolicyError."""
     try:
         placed = places.parse(text)
     except places.YamlError as error:
         raise PolicyError(f"{source}:{error.place}: {error}", hint=_HINT) from None
     try:
-        document = PolicyDocument.model_validate(placed.data)
+        return PolicyDocument.model_validate(placed.data), placed
     except ValidationError as error:
-        lines = [
-            f"{source}:{placed.at(_path(each['loc']))}: {_where(each['loc'])}{each['msg']}"
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        lines = []
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
+            place = find(tuple(each["loc"]))
+            lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")
         raise PolicyError("\n".join(lines), hint=_HINT) from None
-    return _Compiler(document, placed, source).compile(text)
+
+
+def _base(
+    document: PolicyDocument, placed: Placed, source: str, read_pack: ReadPack, *, depth: int
+) -> tuple[Layered, list[str]]:
+    """Return what the document extends, and the texts that it was made of."""
+    if document.extends is None:
+        return NOTHING, []
+    place = f"{source}:{placed.at(('extends',))}"
+    try:
+        text = read_pack(document.extends)
+    except KeyError as error:
+        raise PolicyError(f"{place}: {error.args[0]}", hint="extend one of our packs") from None
+    if depth > _DEEPEST:
+        raise PolicyError(f"{place}: extends too deep", hint=_HINT)
+    base, base_placed = parse(text, source=document.extends)
+    below, texts = _base(base, base_placed, document.extends, read_pack, depth=depth + 1)
+    return layer(base, below), [text, *texts]
 
 
 class _Compiler:
     """Collects the mistakes of one document while compiling it."""
 
-    def __init__(self, document: PolicyDocument, placed: places.Placed, source: str) -> None:
+    def __init__(
+        self, document: PolicyDocument, base: Layered, placed: Placed, source: str
+    ) -> None:
         self._document = document
+        self._base = base
+        self._layered = layer(document, base)
         self._placed = placed
         self._source = source
         self._mistakes: list[str] = []
         self._shared: dict[tuple[tuple[str, str], ...], ParameterValues] = {}
-        params = {name: parameters.value_of(value) for name, value in document.params.items()}
-        self._types = {name: parameters.type_of(value) for name, value in params.items()}
+        self._types = {
+            name: parameters.type_of(parameters.value_of(value))
+            for name, value in self._layered.params.items()
+        }
         self._environment = Environment(
-            FACTS | {f"params.{name}": kind for name, kind in self._types.items()}
+            fact_types() | {f"params.{name}": kind for name, kind in self._types.items()}
+        )
+        self._class_names = (
+            ROOT_CLASS,
+            DEFAULT_CLASS,
+            *(each.name for each in self._layered.classes),
         )
 
-    def compile(self, text: str) -> CompiledPolicy:
+    def compile(self, texts: Sequence[str]) -> CompiledPolicy:
         """Return the policy, or raise PolicyError with all mistakes."""
         document = self._document
+        self._check_overrides(
+            {name: value for name, value in document.params.items() if name in self._base.params},
+            ("params",),
+            self._base.params,
+        )
         classes = self._classes()
-        rules = [self._rule(rule, ("rules", index)) for index, rule in enumerate(document.rules)]
+        rules = self._rules()
         exemptions = [
             self._exemption(exemption, ("exemptions", index))
             for index, exemption in enumerate(document.exemptions)
         ]
-        self._refuse_duplicates("rules", [rule.id for rule in document.rules])
         if self._mistakes:
             raise PolicyError("\n".join(self._mistakes), hint=_HINT)
         stamp = PolicyStamp(
             id=document.id,
             title=document.title,
-            sha256=hashlib.sha256(text.encode()).hexdigest(),
-            params={name: parameters.written(value) for name, value in document.params.items()},
+            sha256=hashlib.sha256("\x00".join(texts).encode()).hexdigest(),
+            params={
+                name: parameters.written(value) for name, value in self._layered.params.items()
+            },
         )
         return CompiledPolicy(
             stamp=stamp,
+            description=document.description,
             environment=self._environment,
             classes=tuple(item for item in classes if item),
             rules=tuple(rule for rule in rules if rule),
@@ -89,60 +139,84 @@ class _Compiler:
 
     def _classes(self) -> list[CompiledClass | None]:
         found: list[CompiledClass | None] = []
-        for index, section in enumerate(self._document.classes):
-            path: Path = ("classes", index)
+        own = [section.name for section in self._document.classes]
+        self._refuse_duplicates("classes", own)
+        for section in self._layered.classes:
+            path: Path = ("extends",)
+            if section.name in own:
+                path = ("classes", own.index(section.name))
             if section.name in {ROOT_CLASS, DEFAULT_CLASS}:
                 self._mistake((*path, "class"), f"the class {section.name!r} is built in")
-            self._check_overrides(section.params, (*path, "params"))
+            self._check_overrides(section.params, (*path, "params"), self._layered.params)
             when = self._condition(section.when, (*path, "when"))
             if when and "user.class" in when.facts:
                 self._mistake((*path, "when"), "a class can't look at user.class")
             found.append(CompiledClass(name=section.name, when=when) if when else None)
-        self._refuse_duplicates("classes", [item.name for item in self._document.classes])
         return found
 
+    def _rules(self) -> list[CompiledRule | None]:
+        own = [rule.id for rule in self._document.rules]
+        self._refuse_duplicates("rules", own)
+        found: list[CompiledRule | None] = []
+        for rule in self._layered.rules:
+            path: Path = ("rules", own.index(rule.id)) if rule.id in own else ("extends",)
+            found.append(self._rule(rule, path))
+        if not found:
+            self._mistake((), "a policy needs rules, of its own or of a pack that it extends")
+        return [rule for rule in found if rule]
+
     def _rule(self, rule: RuleSection, path: Path) -> CompiledRule | None:
-        self._check_overrides(rule.params, (*path, "params"))
-        for index, control in enumerate(rule.controls):
-            problem = compliance.problem_with(control)
-            if problem:
-                self._mistake((*path, "controls", index), problem)
-        when = self._condition(rule.when, (*path, "when"))
-        try:
-            titles, values = self._by_class(rule)
-        except (KeyError, ValueError) as error:
-            self._mistake((*path, "title"), f"the title names no parameter {error}")
+        title, severity, text = rule.title, rule.severity, rule.when
+        if title is None or severity is None or text is None:
+            needed = {"title": title, "severity": severity, "when": text}
+            missing = ", ".join(name for name, value in needed.items() if value is None)
+            self._mistake(path, f"the rule {rule.id!r} lacks {missing}{self._meant_rule(rule.id)}")
             return None
-        if when is None:
+        self._check_rule(rule, path)
+        when = self._condition(text, (*path, "when"))
+        titles: dict[str, str] = {}
+        values: dict[str, ParameterValues] = {}
+        for name in self._class_names:
+            written = self._layered.written(rule, name)
+            try:
+                titles[name] = parameters.fill(title, written)
+            except (KeyError, ValueError) as error:
+                self._mistake((*path, "title"), f"the title names no parameter {error}")
+                return None
+            values[name] = self._share(written)
+        if when is None or not rule.enabled:
             return None
         return CompiledRule(
             id=rule.id,
             title=titles[DEFAULT_CLASS],
-            severity=rule.severity,
+            severity=severity,
             when=when,
-            remedy=rule.remedy,
-            controls=tuple(rule.controls),
+            remedy=rule.remedy or Remedy.NONE,
+            controls=tuple(rule.controls or ()),
             titles=titles,
             values=values,
         )
 
-    def _by_class(self, rule: RuleSection) -> tuple[dict[str, str], dict[str, ParameterValues]]:
-        """Return the rule's title and parameters in each class: policy < class < rule."""
-        titles: dict[str, str] = {}
-        values: dict[str, ParameterValues] = {}
-        own = {section.name: section.params for section in self._document.classes}
-        for name in (ROOT_CLASS, DEFAULT_CLASS, *own):
-            written = self._document.params | own.get(name, {}) | rule.params
-            titles[name] = parameters.fill(rule.title, written)
-            key = tuple((each, repr(value)) for each, value in sorted(written.items()))
-            values[name] = self._shared.setdefault(
-                key,
-                {f"params.{each}": parameters.value_of(value) for each, value in written.items()},
-            )
-        return titles, values
+    def _check_rule(self, rule: RuleSection, path: Path) -> None:
+        self._check_overrides(rule.params, (*path, "params"), self._layered.params)
+        for name, params in rule.classes.items():
+            if name not in self._class_names:
+                self._mistake((*path, "classes", name), f"there is no class {name!r}")
+            self._check_overrides(params, (*path, "classes", name), self._layered.params)
+        for index, control in enumerate(rule.controls or ()):
+            problem = compliance.problem_with(control)
+            if problem:
+                self._mistake((*path, "controls", index), problem)
+
+    def _share(self, written: Mapping[str, parameters.Written]) -> ParameterValues:
+        """Return the values under `params.`; equal ones are one object, so that rules share."""
+        key = tuple((name, repr(value)) for name, value in sorted(written.items()))
+        return self._shared.setdefault(
+            key, {f"params.{name}": parameters.value_of(value) for name, value in written.items()}
+        )
 
     def _exemption(self, section: ExemptionSection, path: Path) -> CompiledExemption | None:
-        known = {rule.id for rule in self._document.rules}
+        known = {rule.id for rule in self._layered.rules}
         for index, rule_id in enumerate(section.rules or ()):
             if rule_id not in known:
                 self._mistake((*path, "rules", index), f"there is no rule {rule_id!r}")
@@ -162,6 +236,7 @@ class _Compiler:
             rules=None if section.rules is None else frozenset(section.rules),
             reason=section.reason,
             owner=section.owner,
+            expires=section.expires.isoformat(),
             ends_at=_end(section),
         )
 
@@ -179,19 +254,28 @@ class _Compiler:
         """Name the fact or parameter that was probably meant."""
         if "undeclared reference" not in message:
             return ""
-        wrong = message.split("'")[1]
-        meant = _closest(wrong, self._environment.names)
-        return f" (did you mean {meant}?)" if meant else ""
+        return _meant(message.split("'")[1], self._environment.names)
 
-    def _check_overrides(self, params: Mapping[str, object], path: Path) -> None:
+    def _meant_rule(self, rule_id: str) -> str:
+        return _meant(rule_id, [rule.id for rule in self._base.rules])
+
+    def _check_overrides(
+        self,
+        params: Mapping[str, parameters.Written],
+        path: Path,
+        known: Mapping[str, parameters.Written],
+    ) -> None:
+        """Refuse values for parameters that are none, and values of another type."""
         for name, value in params.items():
-            if name not in self._types:
-                self._mistake((*path, name), f"the policy has no parameter {name!r}")
+            if name not in known:
+                hint = _meant(name, known)
+                self._mistake((*path, name), f"the policy has no parameter {name!r}{hint}")
                 continue
-            found = parameters.type_of(parameters.value_of(value))  # type: ignore[arg-type]
-            if found is not self._types[name]:
-                wanted = self._types[name].value
-                self._mistake((*path, name), f"{name} must be a {wanted}, not a {found.value}")
+            wanted = parameters.type_of(parameters.value_of(known[name]))
+            found = parameters.type_of(parameters.value_of(value))
+            if found is not wanted:
+                message = f"{name} must be a {wanted.value}, not a {found.value}"
+                self._mistake((*path, name), message)
 
     def _refuse_duplicates(self, section: str, names: Sequence[str]) -> None:
         for index, name in enumerate(names):
@@ -202,22 +286,21 @@ class _Compiler:
         self._mistakes.append(f"{self._source}:{self._placed.at(path)}: {message}")
 
 
-def _closest(wrong: str, names: Mapping[str, object]) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415 -- only a mistake needs it
-
-    return next(iter(get_close_matches(wrong, names, n=1, cutoff=0.6)), None)
+def _meant(wrong: str, names: Sequence[str] | Mapping[str, object]) -> str:
+    """Return the words that suggest the closest name, if one is close."""
+    close = get_close_matches(wrong, list(names), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _end(section: ExemptionSection) -> datetime:
     """Return the instant from which the exemption no longer works: a date counts to its end."""
     expires = section.expires
-    if isinstance(expires, datetime):
-        return expires.astimezone(UTC) if expires.tzinfo else expires.replace(tzinfo=UTC)
-    return datetime(expires.year, expires.month, expires.day, tzinfo=UTC) + timedelta(days=1)
-
-
-def _path(loc: Sequence[str | int]) -> Path:
-    return tuple(loc)
+    try:
+        if isinstance(expires, datetime):
+            return expires.astimezone(UTC) if expires.tzinfo else expires.replace(tzinfo=UTC)
+        return datetime(expires.year, expires.month, expires.day, tzinfo=UTC) + timedelta(days=1)
+    except OverflowError:  # 9999-12-31, which people write for "never"
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _where(loc: Sequence[str | int]) -> str:

@@ -4,11 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from string import Formatter
+from typing import TypeAlias
 
 from auditor.policy.cel import FactType
 from auditor.policy.compiled import ParameterValue
 
-_DURATION = re.compile(r"(\d{1,6})([wdhms])")
+Written: TypeAlias = bool | int | str | list[str]
+"""A parameter as the policy file has it."""
+
+_DURATION = re.compile(r"(\d{1,5})([wdhms])")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
@@ -18,7 +22,7 @@ def parse_duration(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
 
 
-def value_of(written: bool | int | str | list[str]) -> ParameterValue:
+def value_of(written: Written) -> ParameterValue:
     """Return a parameter as CEL sees it: text that reads as a duration is one."""
     if isinstance(written, str):
         duration = parse_duration(written)

@@ -33,6 +33,11 @@ class Placed:
 
     data: Any
     nodes: dict[Path, yaml.Node]
+    keys: dict[Path, yaml.Node]
+
+    def key_at(self, path: Path) -> Place:
+        """Return where the key at the end of `path` stands."""
+        return _place(self.keys[path].start_mark) if path in self.keys else self.at(path)
 
     def at(self, path: Path) -> Place:
         """Return where `path` stands, or the nearest part around it that does."""
@@ -60,10 +65,11 @@ def parse(text: str) -> Placed:
     try:
         node = loader.get_single_node()
         nodes: dict[Path, yaml.Node] = {}
+        keys: dict[Path, yaml.Node] = {}
         if node is None:
             raise YamlError("the file is empty", Place(line=1, column=1))
-        _walk(node, (), nodes)
-        return Placed(data=loader.construct_document(node), nodes=nodes)
+        _walk(node, (), nodes, keys)
+        return Placed(data=loader.construct_document(node), nodes=nodes, keys=keys)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = " ".join(filter(None, (error.context, error.problem)))
@@ -79,17 +85,20 @@ def parse(text: str) -> Placed:
         loader.dispose()
 
 
-def _walk(node: yaml.Node, path: Path, nodes: dict[Path, yaml.Node]) -> None:
+def _walk(
+    node: yaml.Node, path: Path, nodes: dict[Path, yaml.Node], keys: dict[Path, yaml.Node]
+) -> None:
     nodes[path] = node
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else str(key.tag)
             if (*path, name) in nodes:
                 raise YamlError(f"{name!r} is given twice", _place(key.start_mark))
-            _walk(value, (*path, name), nodes)
+            keys[*path, name] = key
+            _walk(value, (*path, name), nodes, keys)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*path, index), nodes)
+            _walk(value, (*path, index), nodes, keys)
 
 
 def _place(mark: yaml.Mark) -> Place:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -35,10 +36,14 @@ class Output:
     def prepare(self) -> None:
         """Make the folder, and keep its content out of git; raise AuditError."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            ignore = self._folder / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
+            for folder in reversed([self._folder, *self._folder.parents]):
+                if not folder.exists():
+                    folder.mkdir(mode=0o700)
+            with (
+                suppress(FileExistsError),
+                open(self._folder / ".gitignore", "x", opener=_owner_only) as ignore,
+            ):
+                ignore.write("*\n")
         except OSError as error:
             raise _unusable(self._folder, error.strerror) from None
 
@@ -74,12 +79,13 @@ class Output:
             fresh.symlink_to(run_id, target_is_directory=True)
             fresh.replace(link)
         except OSError:
+            fresh.unlink(missing_ok=True)
             return self._folder / run_id
         return link
 
 
 def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _unusable(path: Path, reason: str | None) -> AuditError:

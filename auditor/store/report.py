@@ -11,7 +11,7 @@ from auditor.errors import AuditError
 from auditor.model.account import OutcomeKind
 from auditor.model.finding import Severity
 from auditor.model.permission import statement
-from auditor.model.unknown import Unknown
+from auditor.model.unknown import DENIED_CODES, Unknown
 from auditor.store.encoding import loads, parse_instant
 
 Row: TypeAlias = Mapping[str, Any]
@@ -72,14 +72,17 @@ class StoredReport:
         unknown = self._number(
             "SELECT count(*) FROM access_key WHERE run_id = ? AND last_used_state = 'unknown'"
         )
+        unjudged = self._number(
+            "SELECT count(*) FROM finding WHERE run_id = ? AND status = 'indeterminate'"
+        )
         missed = accounts["partial"] + accounts["unreachable"]
         return {
-            "complete": missed == 0 and unknown == 0,
+            "complete": not (missed or unknown or unjudged),
             "accounts": accounts,
             "users": users,
             "keys": keys,
             "unknown_last_use": unknown,
-            "gaps": list(self._gaps()),
+            "gaps": [*self._gaps(), *self._denials()],
         }
 
     def accounts(self) -> Iterator[Row]:
@@ -91,7 +94,7 @@ class StoredReport:
                 "outcome": row["outcome"] or "unreachable",
                 "users": row["users"],
                 "keys": row["keys"],
-                "errors": loads(row["errors"]) if row["outcome"] else [_UNREAD],
+                "errors": _errors(row),
             }
 
     def keys(self) -> Iterator[Row]:
@@ -165,7 +168,9 @@ class StoredReport:
         for row in self._select(
             "SELECT unknown_operation AS operation, unknown_code AS code,"
             " group_concat(DISTINCT rule_id) AS rules, count(DISTINCT account_id) AS accounts,"
-            " count(DISTINCT account_id || ' ' || position || ' ' || user_name) AS keys"
+            " count(DISTINCT CASE WHEN position >= 0"
+            "  THEN account_id || ' ' || position || ' ' || user_name END) AS keys,"
+            " count(DISTINCT CASE WHEN position < 0 THEN account_id END) AS roots"
             " FROM finding WHERE run_id = ? AND status = 'indeterminate'"
             " GROUP BY 1, 2 ORDER BY 1, 2"
         ):
@@ -178,9 +183,30 @@ class StoredReport:
                 "operation": unknown.operation,
                 "code": unknown.code,
                 "message": f"{', '.join(rules)} could not be judged"
-                f" for {_count(row['keys'], 'key')} in {_count(row['accounts'], 'account')}:"
-                f" {unknown.reason}",
+                f" for {_subject(row['keys'], row['roots'])}"
+                f" in {_count(row['accounts'], 'account')}: {unknown.reason}",
                 "statement": statement(unknown.operation) if unknown.denied else None,
+            }
+
+    def _denials(self) -> Iterator[Row]:
+        """Yield what was not even read for want of a permission, once for each action."""
+        marks = ", ".join(f"'{code}'" for code in sorted(DENIED_CODES))
+        for row in self._select(
+            "SELECT value ->> 'operation' AS operation, value ->> 'code' AS code,"  # noqa: S608 -- codes of ours
+            " count(DISTINCT account.id) AS accounts"
+            " FROM account, json_each(account.errors) WHERE run_id = ?"
+            " AND value ->> 'operation' IN ('iam:ListUsers', 'iam:ListAccessKeys')"
+            f" AND value ->> 'code' IN ({marks}) GROUP BY 1, 2 ORDER BY 1, 2"
+        ):
+            yield {
+                "rules": [],
+                "keys": 0,
+                "accounts": row["accounts"],
+                "operation": row["operation"],
+                "code": row["code"],
+                "message": f"users or keys were not read in {_count(row['accounts'], 'account')}:"
+                f" {row['operation']} denied",
+                "statement": statement(row["operation"]),
             }
 
     def _key(self, row: sqlite3.Row) -> Row:
@@ -224,6 +250,23 @@ class StoredReport:
         with closing(self._connection.cursor()) as cursor:
             cursor.row_factory = sqlite3.Row
             yield from cursor.execute(query, (self._run_id,))
+
+
+def _errors(row: sqlite3.Row) -> list[Row]:
+    """Return an account's errors; for one that was skipped or never read, why."""
+    if row["skip"]:
+        code = str(row["skip"]).title().replace(" ", "")
+        message = f"skipped: {row['skip']}"
+        return [{"operation": "scan", "code": code, "message": message, "subject": None}]
+    return loads(row["errors"]) if row["outcome"] else [_UNREAD]
+
+
+def _subject(keys: int, roots: int) -> str:
+    """Say whose verdict is missing: keys that are there, root keys that may be."""
+    parts = [_count(keys, "key")] if keys or not roots else []
+    if roots:
+        parts.append("root keys that may exist")
+    return " and ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

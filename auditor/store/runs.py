@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from auditor.errors import AuditError
 from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.account import Account, AccountId, AccountState, OutcomeKind, Via
 from auditor.model.compliance import ControlResult
@@ -28,6 +29,8 @@ from auditor.store.encoding import (
 )
 from auditor.store.schema import open_database
 
+_JUDGEMENT = ("judged_key", "finding", "control_result")
+
 NO_KEY = -1
 """The position of a finding of which it is not known whether there is a key."""
 
@@ -36,6 +39,7 @@ class SqliteRunStore:
     """Runs in one SQLite file; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = open_database(path)
 
     def close(self) -> None:
@@ -105,14 +109,38 @@ class SqliteRunStore:
         judged: Iterator[JudgedKey],
         results: Callable[[], Sequence[ControlResult]],
     ) -> None:
-        """Commit what the policies said, in one transaction, in place of an earlier judgement."""
+        """Commit what the policies said, in one transaction, in place of an earlier judgement.
+
+        Judging fills scratch tables first, so the file is locked for the copying alone.
+        """
+        self._judge_into_scratch(run_id, judged, results)
         with self._transaction():
-            for table in ("judged_key", "finding", "control_result"):
-                self._connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
+            for table in _JUDGEMENT:
+                self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
+                self._connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
+        self._drop_scratch()
+
+    def _judge_into_scratch(
+        self,
+        run_id: str,
+        judged: Iterator[JudgedKey],
+        results: Callable[[], Sequence[ControlResult]],
+    ) -> None:
+        """Fill temporary tables, which stand before the file's own of the same name."""
+        self._drop_scratch()
+        with self._transaction("BEGIN"):
+            for table in _JUDGEMENT:
+                self._connection.execute(
+                    f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE 0"  # noqa: S608
+                )
             for key in judged:
                 self._record_key(run_id, key)
             for result in results():
                 self._record_result(run_id, result)
+
+    def _drop_scratch(self) -> None:
+        for table in _JUDGEMENT:
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     def accounts(self, run_id: str) -> Iterator[AccountInventory]:
         """Yield the accounts of a run in order of id, without their users."""
@@ -143,14 +171,22 @@ class SqliteRunStore:
             yield UserInventory(identity=_identity(row), keys=mine)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        """Commit all that is done inside, or nothing of it; raise AuditError where it can't be."""
         try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            self._connection.execute(begin)
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:  # the disk, the lock; a bug is another error
+            raise AuditError(
+                f"the store {self._path} can't be written: {error}",
+                hint="free the disk or the lock, and scan again",
+            ) from None
 
     def _insert(self, table: str, row: dict[str, object]) -> None:
         names, marks = ", ".join(row), ", ".join("?" * len(row))
@@ -216,7 +252,8 @@ def _account_row(run_id: str, account: Account) -> dict[str, object]:
         "ou": account.ou,
         "state": account.state,
         "tags": None if account.tags is None else dumps(dict(account.tags)),
-        "unknown": dump_unknown(account.unknown),
+        "ou_unknown": dump_unknown(account.ou_unknown),
+        "tags_unknown": dump_unknown(account.tags_unknown),
         "skip": account.skip,
         "outcome": OutcomeKind.SKIPPED if account.skip else None,
     }
@@ -285,7 +322,8 @@ def _inventory(row: sqlite3.Row) -> AccountInventory:
             ou=row["ou"],
             state=None if row["state"] is None else AccountState(row["state"]),
             tags=None if row["tags"] is None else loads(row["tags"]),
-            unknown=load_unknown(row["unknown"]),
+            ou_unknown=load_unknown(row["ou_unknown"]),
+            tags_unknown=load_unknown(row["tags_unknown"]),
             skip=row["skip"],
         ),
         outcome=OutcomeKind(row["outcome"] or OutcomeKind.UNREACHABLE),

@@ -8,7 +8,7 @@ from auditor.errors import AuditError
 
 APPLICATION_ID = 0x69616D61  # "iama"
 VERSION = 1
-_BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 60.0
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
 
 _TABLES = """
@@ -19,7 +19,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE TABLE account (
   run_id TEXT NOT NULL REFERENCES run, id TEXT NOT NULL, name TEXT, ou TEXT, state TEXT,
-  tags TEXT, unknown TEXT, skip TEXT,
+  tags TEXT, ou_unknown TEXT, tags_unknown TEXT, skip TEXT,
   outcome TEXT, via TEXT, role_arn TEXT, credential_report_at TEXT, root_keys_unknown TEXT,
   users INTEGER NOT NULL DEFAULT 0, keys INTEGER NOT NULL DEFAULT 0,
   errors TEXT NOT NULL DEFAULT '[]',
@@ -67,7 +67,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     The connection may go from thread to thread, but is used by one at a time.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.close(file)
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )

@@ -55,6 +55,11 @@ def read_accounts(path: Path) -> list[Account]:
         raise AuditError(f"{path}:{place}: {_told(first)}", hint=_HINT) from None
     if not entries:
         raise AuditError(f"{path}: no accounts in it", hint=_HINT)
+    for index, entry in enumerate(entries):
+        if entry.role_arn is not None and entry.role_arn.split(":")[4] != entry.id:
+            place = placed.at((*prefix, index, "role_arn"))
+            message = f"{index}.role_arn: the role is not of account {entry.id}"
+            raise AuditError(f"{path}:{place}: {message}", hint="name a role of that account")
     return [_account(entry) for entry in entries]
 
 

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
-from auditor.errors import AuditError, AwsFailure, NothingAuditedError
+from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
 from auditor.model.account import Account, AccountId, AccountState
+from auditor.model.permission import ORGANIZATION_ACTIONS
 from auditor.model.unknown import Unknown
 from auditor.ports import Caller, Organizations
 from auditor.targets.file import read_accounts
@@ -60,8 +61,11 @@ async def _accounts(
             for account in read_accounts(item.path):
                 yield account
         case Below():
-            async for account in organizations.accounts(item.parent_id):
-                yield account
+            try:
+                async for account in organizations.accounts(item.parent_id):
+                    yield account
+            except AwsFailure as failure:
+                raise _unreadable(failure, item.parent_id) from None
 
 
 def _merge(first: Account, second: Account) -> Account:
@@ -77,6 +81,29 @@ def _with_skip(account: Account, *, excluded: bool) -> Account:
     if account.state not in {None, AccountState.ACTIVE}:
         return replace(account, skip=str(account.state).lower().replace("_", " "))
     return account
+
+
+def _unreadable(failure: AwsFailure, parent_id: str | None) -> AuditError:
+    """Say why the organization could not be read, and the mend."""
+    if failure.code == "AWSOrganizationsNotInUseException":
+        return AuditError(
+            "this account is not part of an organization",
+            hint="name the accounts (--accounts 111111111111,222222222222), or use self",
+        )
+    if failure.code in {"OrganizationalUnitNotFoundException", "ParentNotFoundException"}:
+        return AuditError(
+            f"the organization has no root or OU {parent_id}",
+            hint="aws organizations list-roots shows the root's id",
+        )
+    if failure.kind is FailureKind.DENIED:
+        return NothingAuditedError(
+            f"the organization can't be read: {failure.operation} denied",
+            hint="use the management account or a delegated administrator, and allow "
+            + ", ".join(ORGANIZATION_ACTIONS),
+        )
+    return NothingAuditedError(
+        f"the organization can't be read: {failure}", hint="try again, or name the accounts"
+    )
 
 
 def _nothing_left(accounts: list[Account]) -> AuditError:
@@ -101,10 +128,10 @@ async def _enrich(
 async def _with_units(accounts: list[Account], organizations: Organizations) -> list[Account]:
     try:
         units = {account.id: account.ou async for account in organizations.accounts(None)}
-    except AuditError:
-        unknown = Unknown(operation="organizations:ListAccountsForParent", code="AccessDenied")
+    except AwsFailure as failure:
+        unknown = Unknown(operation=failure.operation, code=failure.code)
         return [
-            account if account.ou else replace(account, unknown=unknown) for account in accounts
+            account if account.ou else replace(account, ou_unknown=unknown) for account in accounts
         ]
     return [replace(account, ou=account.ou or units.get(account.id)) for account in accounts]
 
@@ -116,4 +143,4 @@ async def _with_tags(account: Account, organizations: Organizations) -> Account:
         return replace(account, tags=await organizations.tags(account.id))
     except AwsFailure as failure:
         unknown = Unknown(operation=failure.operation, code=failure.code)
-        return replace(account, unknown=unknown)
+        return replace(account, tags_unknown=unknown)

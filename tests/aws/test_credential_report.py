@@ -4,9 +4,9 @@ import pytest
 
 from auditor.aws.credential_report import parse
 from auditor.errors import AwsFailure
-from auditor.model.access_key import KeyStatus, NeverUsed, Used
+from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed, Used
 from auditor.model.unknown import Unknown
-from auditor.ports import CredentialReport
+from auditor.ports import CredentialReport, ReportRow
 from tests.builders import NOW
 
 HEADER = (
@@ -34,11 +34,17 @@ def report(*lines: str) -> CredentialReport:
     return parse("\n".join(lines).encode(), NOW)
 
 
+def keys_of(row: ReportRow | None) -> tuple[AccessKey, ...]:
+    assert row is not None
+    assert not isinstance(row.keys, Unknown)
+    return row.keys
+
+
 def test_the_root_row_has_its_key_with_region_na_as_used() -> None:
     root = report(HEADER, ROOT, AMY).root
 
     assert root is not None
-    [key] = root.keys
+    [key] = keys_of(root)
     assert (key.id, key.slot, key.status) == (None, 1, KeyStatus.ACTIVE)
     assert key.created_at == datetime(2021, 1, 1, tzinfo=UTC)
     assert key.last_use == Used(at=datetime(2026, 1, 1, tzinfo=UTC), service="s3", region="N/A")
@@ -50,7 +56,7 @@ def test_booleans_dates_and_quoted_commas_are_read_in_both_spellings() -> None:
 
     assert (amy.password_enabled, amy.mfa) == (True, False)
     assert amy.created_at == datetime(2022, 1, 2, 3, 4, 5, tzinfo=UTC)
-    first, second = amy.keys
+    first, second = keys_of(amy)
     assert first.last_use == NeverUsed()
     assert second.status is KeyStatus.INACTIVE
 
@@ -60,11 +66,11 @@ def test_columns_are_found_by_name_in_any_order_and_with_others_between() -> Non
 
     assert row["arn:aws:iam::1:user/amy"].mfa is True
     assert isinstance(row["arn:aws:iam::1:user/amy"].password_enabled, Unknown)
-    assert row["arn:aws:iam::1:user/amy"].keys == ()
+    assert isinstance(row["arn:aws:iam::1:user/amy"].keys, Unknown)
 
 
 def test_a_word_that_is_no_date_of_use_is_unknown_never_never() -> None:
-    [key] = report(HEADER, ROOT.replace("2026-01-01T00:00:00Z", "no_information")).root.keys  # type: ignore[union-attr]
+    [key] = keys_of(report(HEADER, ROOT.replace("2026-01-01T00:00:00Z", "no_information")).root)
 
     assert isinstance(key.last_use, Unknown)
 
@@ -76,3 +82,11 @@ def test_a_word_that_is_no_date_of_use_is_unknown_never_never() -> None:
 def test_what_is_no_report_is_a_failure(content: bytes) -> None:
     with pytest.raises(AwsFailure, match="MalformedReport"):
         parse(content, NOW)
+
+
+@pytest.mark.parametrize("flag", ["not_supported", "", "N/A"])
+def test_a_root_slot_whose_flag_cannot_be_read_is_unknown_not_inactive(flag: str) -> None:
+    root = report(HEADER, ROOT.replace("true,true,2021", f"true,{flag},2021")).root
+
+    assert root is not None
+    assert isinstance(root.keys, Unknown)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from auditor.aws.permissions import PERMITTED
 from auditor.aws.session import Aws, Connection, ForbiddenActionError
 from auditor.demo.emulator import Emulator, Response
 from auditor.demo.organization import DemoOrganization
@@ -83,7 +84,8 @@ async def test_the_callers_own_account_needs_no_role_unless_one_is_given_for_it(
     emulator: Emulator, organization: DemoOrganization
 ) -> None:
     own = organization.management_account_id
-    arn = f"arn:aws:iam::{member(organization).id}:role/iamaudit-read"
+    arn = f"arn:aws:iam::{own}:role/audit"
+    emulator.backend("iam", own).create_role("audit", "{}", "/", None, "", [], "3600")
     aws = an_aws(emulator)
 
     async with aws.connect():
@@ -168,7 +170,7 @@ async def test_an_account_with_a_profile_is_read_with_its_credentials(
         own = an_account(organization.management_account_id, profile="mgmt")
         async with aws.open(own) as opened:
             assert opened.via is Via.CALLER
-        with pytest.raises(AwsFailure, match=r"WrongAccount.*mgmt signs in to account"):
+        with pytest.raises(AwsFailure, match=r"WrongAccount.*profile mgmt leads to account"):
             async with aws.open(an_account(other, profile="mgmt")):
                 pass
         arn = f"arn:aws:iam::{other}:role/iamaudit-read"
@@ -253,7 +255,60 @@ async def test_an_endpoint_that_is_no_url_is_a_mistake(
         async with an_aws(emulator, endpoint_url="nonsense").connect():
             pass
 
-    assert caught.value.hint == "mend --endpoint-url"
+    assert "mend --endpoint-url" in caught.value.hint
+
+
+async def test_a_role_that_leads_elsewhere_is_refused(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    arn = f"arn:aws:iam::{member(organization).id}:role/iamaudit-read"
+    aws = an_aws(emulator)
+
+    async with aws.connect():
+        with pytest.raises(AwsFailure, match="WrongAccount"):
+            async with aws.open(an_account("4" * 12, role_arn=arn)):
+                pass
+
+
+async def test_the_sdk_may_fetch_the_callers_credentials_by_web_identity(
+    emulator: Emulator,
+    organization: DemoOrganization,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    own = organization.management_account_id
+    emulator.backend("iam", own).create_role("pod", "{}", "/", None, "", [], "3600")
+    (tmp_path / "token").write_text("a-token")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", f"arn:aws:iam::{own}:role/pod")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
+
+    async with an_aws(emulator).connect() as caller:
+        assert caller.account_id == own
+        assert ":assumed-role/pod/" in caller.arn
+
+
+@pytest.mark.parametrize(
+    ("service", "action"),
+    [
+        ("sso", "awsssoportal:GetRoleCredentials"),
+        ("sso-oidc", "sso-oauth:CreateToken"),
+        ("sts", "sts:AssumeRoleWithWebIdentity"),
+    ],
+)
+async def test_the_door_knows_the_sdks_own_credential_calls_by_their_names(
+    emulator: Emulator, organization: DemoOrganization, service: str, action: str
+) -> None:
+    aws = an_aws(emulator)
+
+    async with aws._client(aws._own, service) as client:
+        model = client.meta.service_model
+
+    name = action.split(":")[1]
+    assert f"{model.signing_name}:{model.operation_model(name).name}" == action
+    assert action in PERMITTED
 
 
 async def test_nothing_that_is_logged_has_a_secret(

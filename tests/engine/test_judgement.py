@@ -5,13 +5,14 @@ import pytest
 
 from auditor.engine.judgement import RunJudge
 from auditor.model.account import OutcomeKind
+from auditor.model.finding import JudgedKey
 from auditor.model.identity import ROOT_USER_NAME
-from auditor.model.inventory import AccountInventory
+from auditor.model.inventory import AccountInventory, ReadError
 from auditor.model.unknown import Unknown
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring import load_policies
-from tests.builders import NOW, a_key, a_run, a_user_with, an_account, an_inventory, used
+from tests.builders import NOW, a_key, a_run, a_user_with, an_account, an_inventory, compiled, used
 
 POLICIES = load_policies(["baseline"])
 NO_REPORT = Unknown(operation="iam:GetCredentialReport", code="AccessDenied")
@@ -155,3 +156,67 @@ def test_a_failure_that_is_no_denial_has_no_statement(store: SqliteRunStore) -> 
     [gap] = report.coverage()["gaps"]
     assert gap["statement"] is None
     assert gap["message"].endswith("iam:GetAccessKeyLastUsed failed: ReadTimeoutError")
+
+
+ROOT_ONLY = """
+apiVersion: iamaudit/v1
+id: house
+title: T
+rules:
+  - {id: other, title: T, severity: low, when: key.active && !user.root}
+  - id: by-class
+    title: T
+    severity: low
+    when: user.class == "root"
+    controls: ["aws-fsbp:IAM.4"]
+"""
+
+
+def test_unknown_root_keys_are_indeterminate_for_whatever_rule_they_could_break(
+    store: SqliteRunStore,
+) -> None:
+    store.begin(a_run(), [an_account()])
+    store.save("run-1", an_inventory(root_keys_unknown=NO_REPORT))
+    judge = RunJudge(store, "run-1", [compiled(ROOT_ONLY)], partition="aws", now=NOW)
+    store.record("run-1", judge.judged(), judge.results)
+
+    report = StoredReport(store.connection, "run-1", version="0")
+
+    assert [each["rule_id"] for each in report.findings()] == ["by-class"]
+    assert control(report, "aws-fsbp:IAM.4")["passed"] == 0
+    assert report.coverage()["complete"] is False
+    [gap] = report.coverage()["gaps"]
+    assert gap["keys"] == 0
+    assert "for root keys that may exist in 1 account" in gap["message"]
+
+
+def test_a_user_whose_keys_were_denied_is_a_gap_with_its_statement(
+    store: SqliteRunStore,
+) -> None:
+    error = ReadError(
+        operation="iam:ListAccessKeys", code="AccessDenied", message="no", subject="amy"
+    )
+
+    report = judged(store, an_inventory(outcome=OutcomeKind.PARTIAL, errors=(error, error)))
+
+    [gap] = report.coverage()["gaps"]
+    assert gap["message"] == "users or keys were not read in 1 account: iam:ListAccessKeys denied"
+    assert gap["statement"]["Action"] == ["iam:ListAccessKeys"]
+
+
+def test_a_judgement_is_replaced_as_a_whole_and_locks_nobody_out_meanwhile(
+    store: SqliteRunStore, tmp_path: Path
+) -> None:
+    judged(store, an_inventory(a_user_with(a_key(days_old=40))))
+    judge = RunJudge(store, "run-1", POLICIES, partition="aws", now=NOW)
+    other = SqliteRunStore(tmp_path / "iamaudit.db")
+
+    def slowly() -> Iterator[JudgedKey]:
+        other.begin(a_run("run-2"), [])
+        yield from judge.judged()
+
+    store.record("run-1", slowly(), judge.results)
+    other.close()
+
+    report = StoredReport(store.connection, "run-1", version="0")
+    assert len(list(report.findings())) == 1

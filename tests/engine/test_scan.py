@@ -1,13 +1,17 @@
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
+from auditor.model.access_key import AccessKey
 from auditor.model.account import Account, OutcomeKind
 from auditor.model.inventory import AccountInventory
+from auditor.ports import OpenAccount
 from tests.builders import a_key, an_account
 from tests.fakes import FakeClock, FakeIam, FakeSessions
 
@@ -70,7 +74,7 @@ async def test_only_so_many_accounts_are_open_at_once() -> None:
 
     await scan(sessions, [an_account(each) for each in ids(20)], concurrency=8)
 
-    assert sessions.most_open == 2
+    assert sessions.most_open == 4
 
 
 async def test_an_interrupted_scan_keeps_what_was_read_and_says_so() -> None:
@@ -92,3 +96,56 @@ async def test_an_interrupted_scan_keeps_what_was_read_and_says_so() -> None:
     assert saved["000000000002"].outcome is OutcomeKind.PARTIAL
     assert [error.code for error in saved["000000000002"].errors] == ["Interrupted"]
     assert "bob" in {user.identity.name for user in saved["000000000002"].users}
+
+
+class SlowDoor(FakeSessions):
+    """Sessions that take their time to close."""
+
+    @asynccontextmanager
+    async def open(self, account: Account) -> AsyncIterator[OpenAccount]:
+        async with super().open(account) as opened:
+            try:
+                yield opened
+            finally:
+                os.kill(os.getpid(), signal.SIGINT)
+                await anyio.sleep(0.05)
+
+
+async def test_an_account_that_was_read_is_saved_though_the_stop_comes_while_it_closes() -> None:
+    sessions = SlowDoor({"000000000001": FakeIam({"amy": [a_key()]})})
+
+    with anyio.fail_after(10):
+        saved, interrupted = await scan(sessions, [an_account("000000000001")])
+
+    assert interrupted
+    assert saved["000000000001"].outcome is OutcomeKind.AUDITED
+
+
+async def test_an_account_that_hangs_never_holds_the_others_up() -> None:
+    hanging = FakeIam({f"user-{number}": [] for number in range(50)})
+    sessions = FakeSessions({each: FakeIam({"amy": [a_key()]}) for each in ids(30)})
+    sessions.accounts["000000000001"] = hanging
+    store = SavedAccounts()
+    tally = Tally()
+
+    async def never(user_name: str) -> list[AccessKey]:
+        await anyio.sleep_forever()
+        return []
+
+    hanging.access_keys = never  # type: ignore[method-assign]
+    work = Scan(
+        sessions=sessions,
+        store=store,  # type: ignore[arg-type]
+        run_id="run-1",
+        concurrency=8,
+        tally=tally,
+        clock=FakeClock(),
+    )
+    with anyio.move_on_after(3):
+        async with anyio.create_task_group() as group:
+            group.start_soon(work.read, [an_account(each) for each in ids(30)])
+            while tally.accounts_done < 29:  # noqa: ASYNC110 -- the scan has no event for it
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+
+    assert tally.accounts_done == 29

@@ -10,7 +10,6 @@ from auditor.model.inventory import UserInventory
 from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.evaluate import Judgement, judge_user
-from auditor.policy.loader import load
 from auditor.wiring import load_policies
 from tests.builders import (
     DENIED,
@@ -21,6 +20,7 @@ from tests.builders import (
     a_rule,
     a_user_with,
     an_account,
+    compiled,
     used,
 )
 
@@ -171,7 +171,7 @@ classes:
 
 
 def test_a_class_has_thresholds_of_its_own() -> None:
-    policy = load(a_policy(head=CLASSED), source="house.yaml")
+    policy = compiled(a_policy(head=CLASSED))
     key = a_key(days_old=60)
 
     assert found(a_user_with(key, password_enabled=True), policy) == {"old": "violation"}
@@ -181,14 +181,14 @@ def test_a_class_has_thresholds_of_its_own() -> None:
 
 @pytest.mark.parametrize(("days", "kind"), [(20, {}), (100, {"old": "violation"})])
 def test_verdicts_that_agree_in_every_possible_class_stand(days: int, kind: object) -> None:
-    policy = load(a_policy(head=CLASSED), source="house.yaml")
+    policy = compiled(a_policy(head=CLASSED))
 
     assert found(a_user_with(a_key(days_old=days), password_enabled=NO_REPORT), policy) == kind
 
 
 def test_the_title_has_the_threshold_of_the_class() -> None:
     rule = a_rule().replace("Too old", "Older than {max_age}")
-    policy = load(a_policy(rule, head=CLASSED), source="house.yaml")
+    policy = compiled(a_policy(rule, head=CLASSED))
 
     [person] = judge(a_user_with(a_key(days_old=60), password_enabled=True), policy)
 
@@ -196,13 +196,13 @@ def test_the_title_has_the_threshold_of_the_class() -> None:
 
 
 def test_a_key_from_the_future_is_zero_days_old() -> None:
-    policy = load(a_policy(a_rule(when="key.age < days(0)")), source="house.yaml")
+    policy = compiled(a_policy(a_rule(when="key.age < days(0)")))
 
     assert found(a_user_with(a_key(days_old=-3)), policy) == {}
 
 
 def test_a_missing_tag_stops_with_the_rule_and_the_mend() -> None:
-    policy = load(a_policy(a_rule(when='user.tags.team == "x"')), source="house.yaml")
+    policy = compiled(a_policy(a_rule(when='user.tags.team == "x"')))
 
     with pytest.raises(PolicyError, match=r"rule 'old'.*no tag 'team'") as caught:
         judge(a_user_with(a_key()), policy)
@@ -212,7 +212,7 @@ def test_a_missing_tag_stops_with_the_rule_and_the_mend() -> None:
 
 def test_a_date_that_a_never_used_key_has_not_stops_with_the_mend() -> None:
     when = "key.last_used.at < now"
-    policy = load(a_policy(a_rule(when=when)), source="house.yaml")
+    policy = compiled(a_policy(a_rule(when=when)))
 
     with pytest.raises(PolicyError, match=r"never-used key has no key\.last_used.at") as caught:
         judge(a_user_with(a_key()), policy)
@@ -233,7 +233,7 @@ exemptions:
 
 @pytest.mark.parametrize(("expires", "covers"), [("2026-11-24", True), ("2026-11-23", False)])
 def test_an_exemption_works_to_the_end_of_its_last_day(expires: str, covers: bool) -> None:
-    policy = load(a_policy(head=EXEMPTION.format(expires=expires)), source="house.yaml")
+    policy = compiled(a_policy(head=EXEMPTION.format(expires=expires)))
 
     [judgement] = judge(a_user_with(a_key(days_old=100), name="svc-mail"), policy)
 
@@ -243,7 +243,7 @@ def test_an_exemption_works_to_the_end_of_its_last_day(expires: str, covers: boo
 
 
 def test_an_exemption_covers_nobody_else() -> None:
-    policy = load(a_policy(head=EXEMPTION.format(expires="2027-01-31")), source="house.yaml")
+    policy = compiled(a_policy(head=EXEMPTION.format(expires="2027-01-31")))
 
     [judgement] = judge(a_user_with(a_key(days_old=100), name="alice"), policy)
 
@@ -255,7 +255,7 @@ def test_an_exemption_covers_nobody_else() -> None:
 )
 def test_what_an_exemption_cannot_read_never_exempts(condition: str) -> None:
     head = EXEMPTION.format(expires="2027-01-31").replace("rules: [old]", condition)
-    policy = load(a_policy(head=head), source="house.yaml")
+    policy = compiled(a_policy(head=head))
     user = a_user_with(a_key(days_old=100), name="svc-mail", tags=NO_DETAILS)
 
     assert judge(user, policy)[0].verdicts[0].exemption is None
@@ -267,7 +267,7 @@ def test_what_an_exemption_cannot_read_never_exempts(condition: str) -> None:
 )
 def test_an_exemption_matches_what_it_names(condition: str) -> None:
     head = EXEMPTION.format(expires="2027-01-31").replace("rules: [old]", condition)
-    policy = load(a_policy(head=head), source="house.yaml")
+    policy = compiled(a_policy(head=head))
     user = a_user_with(a_key(days_old=100), name="svc-mail", tags={"keep": "yes"})
 
     exemption = judge(user, policy)[0].verdicts[0].exemption
@@ -282,7 +282,7 @@ def test_every_declared_fact_can_be_looked_at(last_use: LastUse | None) -> None:
     for name, kind in BASELINE.environment.names.items():
         if name == "key.last_used.at" or name.startswith("params."):
             continue
-        policy = load(a_policy(a_rule(when=f"{name} == {name}")), source=kind.value)
+        policy = compiled(a_policy(a_rule(when=f"{name} == {name}")), source=kind.value)
 
         [judgement] = judge(a_user_with(a_key(last_use=last_use)), policy)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.errors import AuditError, NothingAuditedError
+from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
 from auditor.model.account import Account, AccountId, AccountState
 from auditor.model.unknown import Unknown
 from auditor.ports import Caller
@@ -107,6 +107,41 @@ async def test_an_organization_without_an_active_account_is_a_loud_error() -> No
         await accounts_of("r-ab12")
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "error", "told"),
+    [
+        ("AWSOrganizationsNotInUseException", FailureKind.OTHER, AuditError, "not part of an"),
+        ("OrganizationalUnitNotFoundException", FailureKind.OTHER, AuditError, "no root or OU"),
+        ("AccessDeniedException", FailureKind.DENIED, NothingAuditedError, "ListRoots denied"),
+        ("ServiceException", FailureKind.OTHER, NothingAuditedError, "can't be read"),
+    ],
+)
+async def test_an_organization_that_cannot_be_read_is_one_clear_error(
+    code: str, kind: FailureKind, error: type[AuditError], told: str
+) -> None:
+    failure = AwsFailure(operation="organizations:ListRoots", code=code, message="no", kind=kind)
+
+    with pytest.raises(error, match=told) as caught:
+        await accounts_of("org", organization=an_organization(failure=failure))
+
+    assert caught.value.hint
+
+
+async def test_an_unknown_unit_keeps_the_reason_that_aws_gave() -> None:
+    failure = AwsFailure(
+        operation="organizations:ListRoots", code="ServiceException", message="no",
+        kind=FailureKind.OTHER,
+    )  # fmt: skip
+
+    [account] = await accounts_of(
+        TWO, organization=an_organization(failure=failure), facts=frozenset({"account.ou"})
+    )
+
+    assert account.ou_unknown == Unknown(
+        operation="organizations:ListRoots", code="ServiceException"
+    )
+
+
 async def test_what_the_file_and_the_organization_say_is_put_together(tmp_path: Path) -> None:
     file = tmp_path / "accounts.yaml"
     file.write_text(f"- {{id: '{TWO}', role_arn: 'arn:aws:iam::{TWO}:role/x'}}\n")
@@ -131,7 +166,7 @@ async def test_tags_that_cannot_be_read_are_unknown_with_the_reason() -> None:
     [account] = await accounts_of(TWO, facts=frozenset({"account.tags"}))
 
     assert account.tags is None
-    assert account.unknown == Unknown(
+    assert account.tags_unknown == Unknown(
         operation="organizations:ListTagsForResource", code="AccessDenied"
     )
 
@@ -153,6 +188,10 @@ def test_a_file_of_accounts_is_a_list_or_has_one(tmp_path: Path) -> None:
         ("- id: '12'", ":1:7: 0.id: "),
         (f"- id: '{ONE}'\n  roll_arn: x", ":2:13: 0.roll_arn: Extra inputs"),
         (f"- id: '{ONE}'\n  role_arn: x", ":2:13: 0.role_arn: "),
+        (
+            f"- id: '{ONE}'\n  role_arn: arn:aws:iam::{TWO}:role/x",
+            f":2:13: 0.role_arn: the role is not of account {ONE}",
+        ),
         ("- [", ":1:4: "),
         ("[]", "no accounts in it"),
         ("accounts: []", "no accounts in it"),

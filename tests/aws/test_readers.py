@@ -1,0 +1,150 @@
+"""What AWS answers, well and badly, as values and failures."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.parsers import ResponseParserError
+
+from auditor.aws.errors import failures
+from auditor.aws.readers import ClientReader
+from auditor.errors import AwsFailure, FailureKind
+from auditor.model.access_key import AccessKeyId, NeverUsed, Used
+from tests.builders import KEY_ID
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+
+class StubClient:
+    """Gives one answer, or raises it, for every call and page."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(**_: Any) -> Any:
+            if isinstance(self._answer, Exception):
+                raise self._answer
+            return self._answer
+
+        return call
+
+    def get_paginator(self, name: str) -> "StubClient":
+        return self
+
+    async def paginate(self, **_: Any) -> AsyncIterator[Any]:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        yield self._answer
+
+
+def a_reader(answer: Any) -> ClientReader:
+    return ClientReader(StubClient(answer), "aws")
+
+
+def last_used(**members: Any) -> dict[str, Any]:
+    return {"AccessKeyLastUsed": members}
+
+
+async def test_only_a_missing_date_in_a_good_answer_means_never() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+
+    never = await a_reader(last_used(ServiceName="N/A", Region="N/A")).last_use(KEY_ID)
+    used = await a_reader(last_used(ServiceName="s3", Region="N/A", LastUsedDate=at)).last_use(
+        KEY_ID
+    )
+
+    assert never == NeverUsed()
+    assert used == Used(at=at, service="s3", region="N/A")
+
+
+@pytest.mark.parametrize("answer", [{}, last_used(), {"AccessKeyLastUsed": None}])
+async def test_an_answer_without_what_it_should_have_is_no_never(answer: Any) -> None:
+    with pytest.raises(AwsFailure, match="MalformedAnswer"):
+        await a_reader(answer).last_use(KEY_ID)
+
+
+async def test_a_status_that_nobody_knows_is_a_failure_of_that_user() -> None:
+    key = {"AccessKeyId": KEY_ID, "Status": "Suspended", "CreateDate": datetime.now(UTC)}
+
+    with pytest.raises(AwsFailure, match="iam:ListAccessKeys: MalformedAnswer"):
+        await a_reader({"AccessKeyMetadata": [key]}).access_keys("amy")
+
+
+async def test_a_summary_that_does_not_say_is_no_proof_that_root_has_no_key() -> None:
+    with pytest.raises(AwsFailure, match="MalformedAnswer"):
+        await a_reader({"SummaryMap": {}}).root_keys_present()
+    assert not await a_reader({"SummaryMap": {"AccountAccessKeysPresent": 0}}).root_keys_present()
+
+
+@pytest.mark.parametrize(
+    "answer", [ResponseParserError(f"unable to parse <Secret>{SECRET}"), {}, {"Users": [{}]}]
+)
+async def test_what_cannot_be_read_is_a_failure_that_repeats_nothing_of_it(answer: Any) -> None:
+    with pytest.raises(AwsFailure, match="MalformedAnswer") as caught:
+        [page async for page in a_reader(answer).users()]
+
+    assert caught.value.kind is FailureKind.UNAVAILABLE
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("AccessDenied", 403, FailureKind.DENIED),
+        ("AccessDeniedException", 400, FailureKind.DENIED),
+        ("NoSuchEntity", 404, FailureKind.GONE),
+        ("Throttling", 400, FailureKind.THROTTLED),
+        ("ExpiredToken", 403, FailureKind.CREDENTIALS),
+        ("Strange", 503, FailureKind.UNAVAILABLE),
+        ("Strange", 400, FailureKind.OTHER),
+    ],
+)
+async def test_each_error_code_has_its_kind(code: str, status: int, kind: FailureKind) -> None:
+    error = ClientError(
+        {
+            "Error": {"Code": code, "Message": "told\nmore"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "GetAccessKeyLastUsed",
+    )
+
+    with pytest.raises(AwsFailure) as caught:
+        await a_reader(error).last_use(AccessKeyId("AKIA1"))
+
+    assert (caught.value.code, caught.value.kind, caught.value.message) == (code, kind, "told")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (EndpointConnectionError(endpoint_url="https://iam"), FailureKind.UNAVAILABLE),
+        (NoCredentialsError(), FailureKind.CREDENTIALS),
+    ],
+)
+async def test_a_call_that_did_not_get_through_is_a_failure(
+    error: Exception, kind: FailureKind
+) -> None:
+    with pytest.raises(AwsFailure) as caught:
+        await a_reader(error).generate_credential_report()
+
+    assert caught.value.kind is kind
+
+
+def test_messages_are_one_short_line_without_control_characters() -> None:
+    answer = {"Error": {"Code": "X", "Message": "\x1b[31m" + "x" * 999 + "\nsecond"}}
+
+    with pytest.raises(AwsFailure) as caught, failures("iam:X"):
+        raise ClientError(answer, "X")
+
+    assert "\x1b" not in caught.value.message
+    assert len(caught.value.message) <= 300
+
+
+def test_a_bug_is_no_failure_of_awss() -> None:
+    with pytest.raises(AssertionError), failures("iam:X"):
+        raise AssertionError("ours")
