@@ -16,12 +16,14 @@ def yaml_blocks(name: str) -> list[str]:
 
 
 def test_the_policy_in_its_document_loads() -> None:
-    [text] = yaml_blocks("docs/policy.md")
+    text, extending = yaml_blocks("docs/policy.md")
 
     policy = compiled(text, source="docs/policy.md")
+    extended = compiled(extending, source="docs/policy.md")
 
     assert [rule.id for rule in policy.rules] == ["key-too-old", "no-owner"]
     assert policy.exemptions[0].owner == "platform@example.com"
+    assert len(extended.rules) == 8
 
 
 def test_the_accounts_file_in_the_readme_can_be_read(tmp_path: Path) -> None:
