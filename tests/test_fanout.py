@@ -143,7 +143,9 @@ async def test_a_cancelled_waiter_gives_its_place_back() -> None:
                     pytest.fail("the only place was taken twice")
         with anyio.fail_after(1):
             async with share:
-                pass
+                busy = share.busy
+
+    assert busy == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -33,27 +33,31 @@ def variables(emulator: Emulator, organization: DemoOrganization) -> dict[str, s
     }
 
 
-def refused(
-    folder: Path, variables: Mapping[str, str], *arguments: str, code: int = 2, lines: int = 1
-) -> str:
-    """Run a scan that must fail; return what it says."""
-    before = sorted(folder.rglob("*"))
-    ran = subprocess.run(
-        [IAMAUDIT, "scan", "--quiet", *arguments],
-        env=clean_environment() | {"HOME": str(folder)} | dict(variables),
+def ran(
+    folder: Path, variables: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [IAMAUDIT, "scan", *arguments],
+        env=clean_environment() | {"HOME": str(folder), "COLUMNS": "200"} | dict(variables),
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ran.returncode == code, ran.stderr
-    assert ran.stdout == ""
-    assert len(ran.stderr.splitlines()) == lines, ran.stderr
-    assert ran.stderr.startswith("iamaudit: ")
-    assert "; " in ran.stderr
+
+
+def refused(folder: Path, variables: Mapping[str, str], *arguments: str, code: int = 2) -> str:
+    """Run a scan that must fail; return what it says."""
+    before = sorted(folder.rglob("*"))
+    scan = ran(folder, variables, "--quiet", *arguments)
+    assert scan.returncode == code, scan.stderr
+    assert scan.stdout == ""
+    assert len(scan.stderr.splitlines()) == 1, scan.stderr
+    assert scan.stderr.startswith("iamaudit: ")
+    assert "; " in scan.stderr
     assert sorted(folder.rglob("*")) == before
-    return ran.stderr
+    return scan.stderr
 
 
 @pytest.mark.parametrize(
@@ -102,21 +106,13 @@ def test_a_broken_policy_is_named_with_line_and_column(
 def test_an_unknown_account_means_that_nothing_could_be_audited(
     tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    ran = subprocess.run(
-        [IAMAUDIT, "scan", "--accounts", "999999999999", "--format", "json"],
-        env=clean_environment() | {"HOME": str(tmp_path)} | variables,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    scan = ran(tmp_path, variables, "--accounts", "999999999999", "--format", "json")
 
-    assert ran.returncode == 4
-    assert "Nothing was audited" in ran.stdout
-    assert "sts:AssumeRole" in ran.stdout
-    assert "999999999999" in ran.stdout
-    assert "Traceback" not in ran.stderr
+    assert scan.returncode == 4
+    assert "Nothing was audited" in scan.stdout
+    assert "sts:AssumeRole" in scan.stdout
+    assert "999999999999" in scan.stdout
+    assert "Traceback" not in scan.stderr
 
 
 def test_missing_credentials_are_named_with_the_mend(
@@ -177,32 +173,16 @@ def test_a_rule_that_fails_on_a_key_is_named_and_exits_with_2(
         "apiVersion: iamaudit/v1\nid: house\ntitle: T\nrules:\n"
         "  - {id: a, title: T, severity: low, when: user.tags.nowhere == 'x'}\n"
     )
-    ran = subprocess.run(
-        [IAMAUDIT, "scan", "--quiet", "--policy", "house.yaml"],
-        env=clean_environment() | {"HOME": str(tmp_path)} | variables,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    scan = ran(tmp_path, variables, "--quiet", "--policy", "house.yaml")
 
-    assert ran.returncode == 2
-    assert "there is no tag 'nowhere'; guard it with has(user.tags.nowhere) &&" in ran.stderr
+    assert scan.returncode == 2
+    assert "there is no tag 'nowhere'; guard it with has(user.tags.nowhere) &&" in scan.stderr
     assert not list(tmp_path.rglob("report.*"))
 
 
 def test_a_stray_option_is_a_usage_error(tmp_path: Path, variables: dict[str, str]) -> None:
-    ran = subprocess.run(
-        [IAMAUDIT, "scan", "--acounts", "self"],
-        env=clean_environment() | variables | {"COLUMNS": "200"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    scan = ran(tmp_path, variables, "--acounts", "self")
 
-    assert ran.returncode == 2
-    assert "--acounts" in ran.stderr
+    assert scan.returncode == 2
+    assert "--acounts" in scan.stderr
     assert os.listdir(tmp_path) == []  # noqa: PTH208

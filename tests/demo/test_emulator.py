@@ -163,7 +163,10 @@ def test_a_member_of_a_former_organization_belongs_to_none(session: Any) -> None
     account_id = created["CreateAccountStatus"]["AccountId"]
 
     with Emulator(clock=_never) as emulator:
-        emulator.backend("organizations", account_id).create_organization(region="us-east-1")
+        own = emulator.backend("organizations", account_id)
+        own.create_organization(region="us-east-1")
+
+        assert [account.id for account in own.accounts] == [account_id]
 
 
 def test_nothing_listens_after_the_context_even_with_open_connections() -> None:
