@@ -292,6 +292,17 @@ def test_a_gap_is_shown_once_with_the_statement_that_mends_it(
     assert "not judged by key-unused, inactive-key-lingering" in Page(page).words()
 
 
+def test_a_gap_of_users_that_were_not_read_claims_nothing_about_keys(
+    a_document: MakeDocument, a_gap: Make
+) -> None:
+    told = "users or keys were not read in 1 account: iam:ListAccessKeys denied"
+
+    page = rendered(a_document(gaps=[a_gap(rules=[], keys=0, message=told)]))
+
+    assert page.count(told) == 1
+    assert "not judged by" not in page
+
+
 def test_a_gap_that_no_permission_mends_has_no_statement(
     a_document: MakeDocument, a_gap: Make
 ) -> None:
