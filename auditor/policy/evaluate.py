@@ -82,18 +82,20 @@ def rules_that_root_keys_could_break(
         quarantined=False,
     )
     known = shared_values(account, partition, root, now) | {"user.class": ROOT_CLASS}
-    return [
-        rule
-        for rule in policy.rules
-        if _decide(policy, rule.id, rule.when, {**known, **rule.values[ROOT_CLASS]}) is not False
-    ]
+
+    def could_break(rule: CompiledRule) -> bool:
+        values = {**known, **rule.values[ROOT_CLASS]}
+        activation = Activation(policy.environment, values)
+        return _decide(policy, rule.id, rule.when, activation) is not False
+
+    return [rule for rule in policy.rules if could_break(rule)]
 
 
 def _decide(
-    policy: CompiledPolicy, name: str, condition: Condition, values: Mapping[str, object]
+    policy: CompiledPolicy, name: str, condition: Condition, activation: Activation
 ) -> bool | Unbound:
     try:
-        return condition.decide(Activation(policy.environment, values))
+        return condition.decide(activation)
     except CelEvaluationError as error:
         raise _broken(policy, name, str(error)) from None
 
@@ -125,7 +127,7 @@ class _Judge:
         missing: Unknown | None = None
         activation = Activation(self._policy.environment, self._values)
         for each in self._policy.classes:
-            decided = self._decide(each.name, each.when, activation)
+            decided = _decide(self._policy, each.name, each.when, activation)
             if isinstance(decided, Unbound):
                 missing = missing or self._why(each.name, decided)
                 possible.append(each.name)
@@ -155,7 +157,7 @@ class _Judge:
 
     def _verdict_in(self, rule: CompiledRule, user_class: str) -> Verdict:
         activation = self._activation(user_class, rule.values[user_class])
-        decided = self._decide(rule.id, rule.when, activation)
+        decided = _decide(self._policy, rule.id, rule.when, activation)
         title = rule.titles[user_class]
         if isinstance(decided, Unbound):
             unknown = self._why(rule.id, decided)
@@ -186,12 +188,6 @@ class _Judge:
             bound: Mapping[str, object] = self._values | {"user.class": user_class} | dict(values)
             found = self._activations[key] = Activation(self._policy.environment, bound)
         return found
-
-    def _decide(self, name: str, condition: Condition, activation: Activation) -> bool | Unbound:
-        try:
-            return condition.decide(activation)
-        except CelEvaluationError as error:
-            raise _broken(self._policy, name, str(error)) from None
 
     def _why(self, name: str, unbound: Unbound) -> Unknown:
         unknown = why_unknown(unbound.fact, self._case)
