@@ -5,13 +5,16 @@ BIN    := $(VENV)/bin
 LOCK   := .ci/requirements.lock
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format lint types layers generated wheel docs lock clean
+.PHONY: demo test bench check format lint types layers generated wheel docs lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
 
 test: $(READY)            ## every test
 	$(BIN)/pytest
+
+bench: $(READY)           ## speed and memory, as ratios and against their budgets
+	$(BIN)/python bench/judging.py
 
 check: format lint types layers generated wheel test   ## what CI runs
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from auditor.cli.exits import ExitCode
 from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
+from auditor.policy import cases
+from auditor.policy import document as policy_document
 from auditor.policy.catalogue import FACTS
-from auditor.wiring import load_policies
+from auditor.wiring import load_policies, pack_names
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/policy.md")
@@ -90,11 +92,23 @@ def _json(document: object) -> str:
     return f"```json\n{json.dumps(document, indent=2)}\n```"
 
 
+def packs() -> str:
+    rows = []
+    for name in pack_names():
+        [pack] = load_policies([name])
+        controls = sorted({control for rule in pack.rules for control in rule.controls})
+        own = [each.partition(":")[2] for each in controls if each.startswith(f"{name}:")]
+        told = ", ".join(own) or ", ".join(f"`{each}`" for each in controls)
+        rows.append(f"| `{name}` | {len(pack.rules)} | {told} |")
+    return "\n".join(["| pack | rules | controls |", "|---|---|---|", *rows])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "caller-policy": caller_policy,
     "exit-codes": exit_codes,
     "facts": facts,
     "help": scan_help,
+    "packs": packs,
     "read-policy": read_policy,
     "rules": rules,
 }
@@ -108,8 +122,21 @@ def renewed(text: str) -> str:
     return re.sub(r"<!-- begin ([\w-]+) -->.*?<!-- end \1 -->", block, text, flags=re.DOTALL)
 
 
+FILES: dict[str, Callable[[], dict[str, object]]] = {
+    "docs/policy.schema.json": policy_document.json_schema,
+    "docs/policy-test.schema.json": cases.json_schema,
+}
+
+
 def main() -> None:
     stale = []
+    for name, schema in FILES.items():
+        path = ROOT / name
+        fresh = json.dumps(schema(), indent=2) + "\n"
+        if not path.exists() or path.read_text() != fresh:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(fresh)
     for name in DOCUMENTS:
         path = ROOT / name
         text = path.read_text()

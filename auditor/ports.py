@@ -8,11 +8,10 @@ from typing import Protocol
 
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
 from auditor.model.account import Account, AccountId, Via
-from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
 from auditor.model.identity import IamUser
 from auditor.model.inventory import AccountInventory, UserInventory
-from auditor.model.run import Run
+from auditor.model.run import Run, RunResults
 from auditor.model.unknown import Known
 
 
@@ -154,7 +153,7 @@ class RunStore(Protocol):
         self,
         run_id: str,
         judged: Iterator[JudgedKey],
-        results: Callable[[], Sequence[ControlResult]],
+        results: Callable[[], RunResults],
     ) -> None:
         """Commit what the policies said, in one transaction, in place of an earlier judgement.
 

@@ -8,7 +8,7 @@ from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse,
 from auditor.model.account import Account, AccountId, OutcomeKind, Via
 from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
 from auditor.model.inventory import AccountInventory, UserInventory
-from auditor.model.run import PolicyStamp, RuleStamp, Run
+from auditor.model.run import PolicySource, PolicyStamp, RuleStamp, Run
 from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.loader import load
@@ -89,6 +89,7 @@ def a_run(
     *,
     api_calls: Mapping[str, int] | None = None,
     policies: Sequence[PolicyStamp] = (),
+    sources: Sequence[PolicySource] = (),
     rules: Sequence[RuleStamp] = (),
     **values: Any,
 ) -> Run:
@@ -105,6 +106,7 @@ def a_run(
         id=id_,
         api_calls=api_calls or {},
         policies=tuple(policies),
+        sources=tuple(sources),
         rules=tuple(rules),
         **(defaults | values),
     )

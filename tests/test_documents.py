@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from auditor.targets.file import read_accounts
-from tests.builders import compiled
+from auditor.wiring import try_cases
+from tests.builders import NOW, compiled
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,7 +17,7 @@ def yaml_blocks(name: str) -> list[str]:
 
 
 def test_the_policy_in_its_document_loads() -> None:
-    text, extending = yaml_blocks("docs/policy.md")
+    text, _, extending, _ = yaml_blocks("docs/policy.md")
 
     policy = compiled(text, source="docs/policy.md")
     extended = compiled(extending, source="docs/policy.md")
@@ -24,6 +25,16 @@ def test_the_policy_in_its_document_loads() -> None:
     assert [rule.id for rule in policy.rules] == ["key-too-old", "no-owner"]
     assert policy.exemptions[0].owner == "platform@example.com"
     assert len(extended.rules) == 8
+
+
+def test_the_test_of_a_policy_in_its_document_holds(tmp_path: Path) -> None:
+    house, _, _, cases = yaml_blocks("docs/policy.md")
+    (tmp_path / "house.yaml").write_text(house)
+    (tmp_path / "cases.yaml").write_text(cases)
+
+    [tried] = try_cases(tmp_path / "cases.yaml", now=NOW)
+
+    assert not tried.differences
 
 
 def test_the_accounts_file_in_the_readme_can_be_read(tmp_path: Path) -> None:

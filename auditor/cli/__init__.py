@@ -8,6 +8,8 @@ import typer
 from auditor import __version__
 from auditor.cli.demo import demo
 from auditor.cli.exits import ExitCode
+from auditor.cli.policy import policy
+from auditor.cli.report import report
 from auditor.cli.scan import scan
 from auditor.cli.schema import schema
 from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(scan)
 app.command()(demo)
+app.command()(report)
+app.add_typer(policy, name="policy")
 app.command()(schema)
 
 

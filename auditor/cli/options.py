@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 ACCOUNTS, CONNECTING, JUDGING, REPORTING = "Accounts", "Connection", "Policy", "Output"
+STORED = "Stored run"
 
 Accounts = Annotated[
     list[str],
@@ -149,6 +150,41 @@ OutputFolder = Annotated[
         help="folder for the reports and the store",
     ),
 ]
+RunName = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        envvar="IAMAUDIT_RUN",
+        metavar="RUN",
+        rich_help_panel=STORED,
+        help="id of a stored run, or latest",
+    ),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="IAMAUDIT_STORE",
+        metavar="DB",
+        rich_help_panel=STORED,
+        help="the store's file; where not given, iamaudit.db in the output folder",
+        show_default=False,
+    ),
+]
+REJUDGE = typer.Option(
+    "--policy",
+    metavar="NAME|FILE",
+    rich_help_panel=JUDGING,
+    help="judge by these instead of the policies of the scan; repeatable",
+    show_default=False,
+)
+REPORT_OUTPUT = typer.Option(
+    "--output",
+    envvar="IAMAUDIT_OUTPUT",
+    metavar="DIR|-",
+    rich_help_panel=REPORTING,
+    help="folder for the reports; - for stdout",
+)
 Quiet = Annotated[
     bool,
     typer.Option(

@@ -1,12 +1,36 @@
-"""`iamaudit schema`: the contract of report.json."""
+"""`iamaudit schema`: the contracts of the files that we write and read."""
 
 import json
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
-from auditor.formats.document import json_schema
+from auditor.formats import document
+from auditor.policy import cases
+from auditor.policy import document as policy
 
 
-def schema() -> None:
-    """Print the JSON Schema of report.json."""
-    typer.echo(json.dumps(json_schema(), indent=2))
+class Subject(StrEnum):
+    """What there is a schema of."""
+
+    REPORT = "report"
+    POLICY = "policy"
+    POLICY_TEST = "policy-test"
+
+
+_SCHEMAS: dict[Subject, Callable[[], dict[str, object]]] = {
+    Subject.REPORT: document.json_schema,
+    Subject.POLICY: policy.json_schema,
+    Subject.POLICY_TEST: cases.json_schema,
+}
+
+
+def schema(
+    subject: Annotated[
+        Subject, typer.Argument(help="of report.json, or of a file that you write")
+    ] = Subject.REPORT,
+) -> None:
+    """Print a JSON Schema: of report.json, of a policy file, or of a file of policy tests."""
+    typer.echo(json.dumps(_SCHEMAS[subject](), indent=2))

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditor.formats.overview import by_severity, overview, tally, verdict, worst
-from auditor.formats.stream import ReportStream
+from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import count, printable
 from auditor.model.account import OutcomeKind
 from auditor.model.unknown import DENIED_CODES
@@ -32,6 +32,8 @@ def show(document: ReportStream, console: Console) -> None:
             + f"), {count(coverage['users'], 'user')}, {count(coverage['keys'], 'key')}"
         )
     )
+    for line in _exemptions(document):
+        console.print(Text(printable(line)))
     for line in _missed(document):
         console.print(Text(f"! {printable(line)}", style="yellow"))
     _show_accounts(document, console)
@@ -56,6 +58,27 @@ def _missed(document: ReportStream) -> Iterator[str]:
         yield str(gap["message"])
         if gap["statement"]:
             yield f"  grant it: {json.dumps(gap['statement'])}"
+
+
+def _exemptions(document: ReportStream) -> Iterator[str]:
+    """Count what is exempt; name the exemptions that ran out and those that cover nothing."""
+    exemptions = list(document.exemptions())
+    if not exemptions:
+        return
+    exempt = document.summary()["exempt"]
+    yield f"{count(exempt, 'finding')} exempt by {count(len(exemptions), 'exemption')}"
+    for one in exemptions:
+        told = f"exemption {_where(one)} of {one['policy']} ({one['reason']}; {one['owner']})"
+        if one["state"] == "expired":
+            yield f"  expired on {one['expires']}: {told}"
+        elif one["unread"]:
+            yield f"  could not be told for {count(one['unread'], 'finding')}: {told}"
+        elif not one["findings"]:
+            yield f"  covers nothing: {told}"
+
+
+def _where(exemption: Row) -> str:
+    return ", ".join(f"{name} {value}" for name, value in exemption["where"].items()) or "of all"
 
 
 def _show_accounts(document: ReportStream, console: Console) -> None:

@@ -1,18 +1,25 @@
 """Judging a stored run: every key by every policy, as a stream."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import OutcomeKind
 from auditor.model.compliance import ControlResult, Counts, Unit
+from auditor.model.exemption import ExemptionResult
 from auditor.model.finding import Finding, FindingStatus, JudgedKey, VerdictKind, finding_id
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory, UserInventory
+from auditor.model.run import RunResults
 from auditor.model.unknown import Unknown
-from auditor.policy.compiled import ROOT_CLASS, CompiledPolicy, CompiledRule
-from auditor.policy.compliance import control_of
+from auditor.policy.compiled import (
+    ROOT_CLASS,
+    CompiledExemption,
+    CompiledPolicy,
+    CompiledRule,
+)
+from auditor.policy.compliance import control_of, root_only
 from auditor.policy.evaluate import (
     Judgement,
     Verdict,
@@ -43,6 +50,9 @@ class RunJudge:
         self._counts: dict[str, dict[str, Counts]] = {
             name: {} for policy in policies for rule in policy.rules for name in rule.controls
         }
+        self._per_key = [name for name in self._counts if control_of(name).unit is Unit.KEY]
+        self._exempted: Counter[tuple[str, int]] = Counter()
+        self._unread: Counter[tuple[str, int]] = Counter()
 
     def judged(self) -> Iterator[JudgedKey]:
         """Yield every key with what the policies say, by account, user and key.
@@ -52,29 +62,49 @@ class RunJudge:
         for inventory in self._store.accounts(self._run_id):
             if inventory.outcome in {OutcomeKind.SKIPPED, OutcomeKind.UNREACHABLE}:
                 continue
-            root: list[Mapping[str, set[FindingStatus]]] = []
+            whole: dict[str, set[FindingStatus]] = defaultdict(set)
             self._open_counts(inventory)
             for user in self._store.users(self._run_id, inventory.account.id):
                 for judged, by_control in self._judge_user(inventory, user):
-                    if user.identity.root:
-                        root.append(by_control)
-                    else:
+                    for name, statuses in by_control.items():
+                        whole[name] |= statuses
+                    if not user.identity.root:
                         self._count_key(inventory, by_control)
                     yield judged
             if inventory.root_keys_unknown is not None:
                 rules = self._for_root_keys(inventory)
-                controls = {name for rule in rules for name in rule.controls}
-                root.append({name: {FindingStatus.INDETERMINATE} for name in controls})
+                for name in {name for rule in rules for name in rule.controls}:
+                    whole[name].add(FindingStatus.INDETERMINATE)
                 if rules:
                     yield self._unknown_root(inventory, inventory.root_keys_unknown, rules)
-            self._count_root(inventory, root)
+            self._count_account(inventory, whole)
 
-    def results(self) -> list[ControlResult]:
-        """Return the counts of the controls, once all keys have been judged."""
-        return [
-            ControlResult(control=control_of(name), accounts=accounts)
-            for name, accounts in sorted(self._counts.items())
-        ]
+    def results(self) -> RunResults:
+        """Return what the controls and the exemptions came to, once all keys have been judged."""
+        return RunResults(
+            controls=tuple(
+                ControlResult(control=control_of(name), accounts=accounts)
+                for name, accounts in sorted(self._counts.items())
+            ),
+            exemptions=tuple(self._exemption_results()),
+        )
+
+    def _exemption_results(self) -> Iterator[ExemptionResult]:
+        """Yield every exemption; each policy holds those of all, so one's are enough."""
+        for exemption in self._policies[0].exemptions:
+            key = _name(exemption)
+            yield ExemptionResult(
+                policy_id=exemption.policy_id,
+                position=exemption.position,
+                rules=None if exemption.rules is None else tuple(sorted(exemption.rules)),
+                where=exemption.where,
+                reason=exemption.reason,
+                owner=exemption.owner,
+                expires=exemption.expires,
+                expired=exemption.ends_at <= self._now,
+                findings=self._exempted[key],
+                unread=self._unread[key],
+            )
 
     def _judge_user(
         self, inventory: AccountInventory, user: UserInventory
@@ -119,6 +149,9 @@ class RunJudge:
             status = FindingStatus.INDETERMINATE
         elif verdict.exemption is not None:
             status = FindingStatus.EXEMPT
+            self._exempted[_name(verdict.exemption)] += 1
+        elif verdict.unread is not None:
+            self._unread[_name(verdict.unread)] += 1
         return self._make(
             verdict.rule,
             account_id=inventory.account.id,
@@ -128,6 +161,7 @@ class RunJudge:
             status=status,
             message=_message(verdict, key, self._now),
             exemption=verdict.exemption.reason if verdict.exemption else None,
+            unread=verdict.unread.reason if verdict.unread else None,
             unknown=verdict.unknown,
         )
 
@@ -155,6 +189,7 @@ class RunJudge:
             status=FindingStatus.INDETERMINATE,
             message=f"whether the root user has access keys is not known, {unknown.reason}",
             exemption=None,
+            unread=None,
             unknown=unknown,
         )
         return JudgedKey(
@@ -177,6 +212,7 @@ class RunJudge:
         status: FindingStatus,
         message: str,
         exemption: str | None,
+        unread: str | None,
         unknown: Unknown | None,
     ) -> Finding:
         name = "unknown" if key is None else key.id or f"slot-{key.slot}"
@@ -199,30 +235,40 @@ class RunJudge:
             remedy=rule.remedy,
             controls=rule.controls,
             exemption=exemption,
+            exemption_unread=unread,
             unknown_operation=unknown.operation if unknown else None,
             unknown_code=unknown.code if unknown else None,
         )
 
     def _open_counts(self, inventory: AccountInventory) -> None:
-        for name, accounts in self._counts.items():
-            if control_of(name).unit is Unit.KEY:
-                accounts[inventory.account.id] = Counts()
+        for name in self._per_key:
+            self._counts[name][inventory.account.id] = Counts()
 
     def _count_key(
         self, inventory: AccountInventory, by_control: Mapping[str, set[FindingStatus]]
     ) -> None:
-        for name, accounts in self._counts.items():
-            if control_of(name).unit is Unit.KEY:
-                accounts[inventory.account.id].add(by_control.get(name, ()))
+        for name in self._per_key:
+            self._counts[name][inventory.account.id].add(by_control.get(name, ()))
 
-    def _count_root(
-        self, inventory: AccountInventory, root: Sequence[Mapping[str, set[FindingStatus]]]
+    def _count_account(
+        self, inventory: AccountInventory, whole: Mapping[str, set[FindingStatus]]
     ) -> None:
-        """Count the account once: its worst root key decides."""
+        """Count the account once for each control on accounts: its worst key decides.
+
+        An account that was read only in part does not pass, or fail less, for what was not read.
+        """
         for name, accounts in self._counts.items():
-            if control_of(name).unit is Unit.ACCOUNT:
+            control, statuses = control_of(name), whole.get(name, set())
+            if control.unit is not Unit.ACCOUNT:
+                continue
+            settled = inventory.outcome is OutcomeKind.AUDITED or root_only(control)
+            if settled or FindingStatus.OPEN in statuses:
                 counts = accounts[inventory.account.id] = Counts()
-                counts.add({status for each in root for status in each.get(name, ())})
+                counts.add(statuses)
+
+
+def _name(exemption: CompiledExemption) -> tuple[str, int]:
+    return exemption.policy_id, exemption.position
 
 
 def _same_class(judgements: Sequence[Judgement]) -> str | None:
@@ -235,7 +281,10 @@ def _message(verdict: Verdict, key: AccessKey, now: datetime) -> str:
     """Say what was found about this key, in one line."""
     if verdict.unknown is not None:
         return f"{verdict.title}: could not be judged, {verdict.unknown.reason}"
-    return f"{verdict.title}: {', '.join(_circumstances(key, now))}"
+    told = f"{verdict.title}: {', '.join(_circumstances(key, now))}"
+    if verdict.unread is None:
+        return told
+    return f"{told}; may be exempt ({verdict.unread.reason}), but what that asks could not be read"
 
 
 def _circumstances(key: AccessKey, now: datetime) -> Iterator[str]:

@@ -154,6 +154,24 @@ class FindingPart(Part):
     exemption: str | None
 
 
+class ExemptionPart(Part):
+    """One exemption of the policies; expired and unused ones are among them."""
+
+    policy: str
+    rules: list[str] | None = Field(description="ids of the rules; null for every rule")
+    where: dict[str, str | dict[str, str]] = Field(
+        description="what it looks at, as written: account, ou, user, path, key, tags, when"
+    )
+    reason: str
+    owner: str
+    expires: str = Field(description="as written; a date counts to its end, UTC")
+    state: Literal["active", "expired"] = Field(description="at the run's now")
+    findings: Count = Field(description="findings that it exempted; an expired one exempts none")
+    unread: Count = Field(
+        description="findings that stay open because what it looks at could not be read"
+    )
+
+
 class OpenCounts(Part):
     """Open findings by severity."""
 
@@ -208,6 +226,7 @@ class Report(Part):
     accounts: list[AccountPart]
     keys: list[Key]
     findings: list[FindingPart]
+    exemptions: list[ExemptionPart]
     summary: Summary
     compliance: list[Compliance]
     plan: None

@@ -34,6 +34,10 @@ class ReportStream(Protocol):
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
         ...
 
+    def exemptions(self) -> Iterator[Row]:
+        """Yield `document.ExemptionPart`, in order of policy and place in it."""
+        ...
+
     def summary(self) -> Row:
         """Return `document.Summary`."""
         ...

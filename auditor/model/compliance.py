@@ -21,7 +21,7 @@ class Control:
     framework: str
     id: str
     unit: Unit
-    """KEY: each key of an IAM user; ACCOUNT: the root user's keys of each account."""
+    """KEY: each key of an IAM user; ACCOUNT: each account, of which the worst key decides."""
 
     @property
     def name(self) -> str:

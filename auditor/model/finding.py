@@ -62,6 +62,9 @@ class Finding:
     controls: tuple[str, ...]
     exemption: str | None = None
     """The reason given with the exemption that applies."""
+    exemption_unread: str | None = None
+    """The reason given with one that looks at what could not be read: the finding stays open, and
+    is nothing to act on."""
     unknown_operation: str | None = None
     """For an indeterminate finding: the action that would have told."""
     unknown_code: str | None = None

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from auditor.model.compliance import ControlResult
+from auditor.model.exemption import ExemptionResult
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyStamp:
@@ -14,6 +17,17 @@ class PolicyStamp:
     sha256: str
     params: Mapping[str, str] = field(hash=False)
     """As written: `{"max_age": "90d"}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySource:
+    """A policy as it was written, kept so that a run can be judged again."""
+
+    name: str
+    """The pack's name or the file, as messages call it."""
+    text: str
+    packs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The packs it extends, by name, as they were then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +56,20 @@ class Run:
     partition: str
     caller_arn: str
     policies: tuple[PolicyStamp, ...]
+    sources: tuple[PolicySource, ...]
+    """Of the policies, in order."""
     rules: tuple[RuleStamp, ...]
     """In the policies' order."""
     api_calls: Mapping[str, int] = field(hash=False)
     """Calls made, by action; retries of one call count once."""
     throttled: int
     """Answers that told us to slow down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResults:
+    """What a judged run comes to, beside its findings."""
+
+    controls: tuple[ControlResult, ...]
+    exemptions: tuple[ExemptionResult, ...]
+    """In the policies' order, expired and unused ones included."""

@@ -23,7 +23,7 @@ class Unknown:
         if self.code == NOT_IN_ANSWER:
             return f"{self.operation} did not tell"
         if self.code == NOT_ASKED:
-            return f"{self.operation} was not asked: the reading ended before"
+            return f"{self.operation} was not asked"
         return f"{self.operation} failed: {self.code}"
 
     @property

@@ -58,6 +58,7 @@ FACTS: dict[str, Fact] = {
         type=FactType.BOOL,
         meaning="of the user's active keys the one created last; of two at once the greater id",
         source=_KEYS,
+        unknown_when="of several active root keys, one has no date in the credential report",
     ),
     "key.last_used.state": Fact(
         type=FactType.STRING,

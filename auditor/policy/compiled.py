@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from auditor.model.finding import Remedy, Severity
-from auditor.model.run import PolicyStamp
+from auditor.model.run import PolicySource, PolicyStamp
 from auditor.policy.cel import Condition, Environment
 
 ParameterValue: TypeAlias = bool | int | str | timedelta | list[str]
@@ -45,15 +45,22 @@ class CompiledRule:
 class CompiledExemption:
     """Keys that rules shall not count against until it expires."""
 
-    account: str
-    ou: str | None
-    user: str
-    path: str | None
-    key: str | None
+    policy_id: str
+    position: int
+    """Among the policy's exemptions, from 0."""
+    globs: Mapping[str, str] = field(hash=False)
+    """By fact: `{"user.name": "svc-*"}`."""
     tags: Mapping[str, str] = field(hash=False)
+    """Globs by the name of a tag of the user."""
     when: Condition | None
+    environment: Environment
+    """What `when` was compiled in."""
+    values: ParameterValues = field(hash=False)
+    """The policy's `params.*`, for `when`."""
     rules: frozenset[str] | None
-    """None: all of the policy's rules."""
+    """None: every rule of the policies that judge together."""
+    where: Mapping[str, object] = field(hash=False)
+    """What it looks at, as written."""
     reason: str
     owner: str
     expires: str
@@ -67,11 +74,16 @@ class CompiledPolicy:
     """One policy file, checked whole."""
 
     stamp: PolicyStamp
+    source: PolicySource
+    """With the packs that it extends."""
     description: str
     environment: Environment
+    values: ParameterValues = field(hash=False)
+    """The policy's own `params.*`, which the conditions of classes look at."""
     classes: tuple[CompiledClass, ...]
     rules: tuple[CompiledRule, ...]
     exemptions: tuple[CompiledExemption, ...]
+    """Its own, and those of the policies that it judges together with."""
 
     @property
     def facts(self) -> frozenset[str]:
@@ -82,6 +94,4 @@ class CompiledPolicy:
             *(each.when for each in self.exemptions if each.when is not None),
         ]
         named = {fact for condition in conditions for fact in condition.facts}
-        if any(item.ou is not None for item in self.exemptions):
-            named.add("account.ou")
-        return frozenset(named)
+        return frozenset(named.union(*(each.globs for each in self.exemptions)))

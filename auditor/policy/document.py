@@ -50,9 +50,9 @@ class RuleSection(Section):
 class ExemptionSection(Section):
     """Keys that a rule shall not count against, for a reason and for a time."""
 
-    account: str = "*"
+    account: str | None = None
     ou: str | None = None
-    user: str = "*"
+    user: str | None = None
     path: str | None = None
     key: str | None = None
     tags: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """Judging keys: facts and a policy in, verdicts out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from auditor.model.finding import VerdictKind
 from auditor.model.identity import ROOT_USER_NAME, Identity
 from auditor.model.inventory import UserInventory
 from auditor.model.unknown import NOT_IN_ANSWER, Unknown
-from auditor.policy.cel import Activation, CelEvaluationError, Condition, Unbound
+from auditor.policy.cel import Activation, CelEvaluationError, Condition, Environment, Unbound
 from auditor.policy.compiled import (
     DEFAULT_CLASS,
     ROOT_CLASS,
@@ -19,8 +19,8 @@ from auditor.policy.compiled import (
     CompiledRule,
     ParameterValues,
 )
-from auditor.policy.exemptions import exemption_for
-from auditor.policy.facts import Case, Values, cases, key_values, shared_values, why_unknown
+from auditor.policy.exemptions import applies
+from auditor.policy.facts import Case, Facts, cases, facts_of, shared_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Verdict:
     """For an indeterminate verdict: what was missing."""
     exemption: CompiledExemption | None = None
     """For a violation: the exemption in force that covers it."""
+    unread: CompiledExemption | None = None
+    """For a violation: an exemption in force that looks at something unknown, so does not cover."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,21 @@ def judge_user(
     """
     shared = shared_values(account, partition, user.identity, now)
     for case in cases(account, partition, user):
-        yield _Judge(case, policy, shared, now).judgement()
+        user_class, verdicts = judge(facts_of(case, shared, now), policy, now=now)
+        yield Judgement(case=case, user_class=user_class, verdicts=verdicts)
+
+
+def judge(
+    facts: Facts, policy: CompiledPolicy, *, now: datetime
+) -> tuple[str | None, tuple[Verdict, ...]]:
+    """Return the class of one key's user, None where it is not known, and the verdicts.
+
+    The verdicts are in the policy's order. Raises PolicyError as `judge_user` does.
+    """
+    judge = Judge(facts, policy, now)
+    classes, unknown = judge.classes()
+    verdicts = tuple(judge.verdict(rule, classes, unknown) for rule in policy.rules)
+    return (classes[0] if len(classes) == 1 else None), verdicts
 
 
 def rules_that_root_keys_could_break(
@@ -97,35 +113,29 @@ def _decide(
     try:
         return condition.decide(activation)
     except CelEvaluationError as error:
-        raise _broken(policy, name, str(error)) from None
+        raise _broken(name, policy.stamp.id, str(error)) from None
 
 
-class _Judge:
+class Judge:
     """Judges one key; conditions with the same parameters share one activation."""
 
-    def __init__(self, case: Case, policy: CompiledPolicy, shared: Values, now: datetime) -> None:
-        self._case = case
+    def __init__(self, facts: Facts, policy: CompiledPolicy, now: datetime) -> None:
+        self._facts = facts
         self._policy = policy
         self._now = now
-        self._values = shared | key_values(case, now)
-        self._activations: dict[tuple[str, int], Activation] = {}
+        self._activations: dict[tuple[int, str, int], Activation] = {}
 
-    def judgement(self) -> Judgement:
-        classes, unknown = self._classes()
-        verdicts = [self._verdict(rule, classes, unknown) for rule in self._policy.rules]
-        return Judgement(
-            case=self._case,
-            user_class=classes[0] if len(classes) == 1 else None,
-            verdicts=tuple(verdicts),
-        )
-
-    def _classes(self) -> tuple[list[str], Unknown | None]:
+    def classes(self) -> tuple[list[str], Unknown | None]:
         """Return the classes the user may be of, and what is missing to tell them apart."""
-        if self._case.identity.root:
+        if self._facts.known["user.root"]:
             return [ROOT_CLASS], None
         possible: list[str] = []
         missing: Unknown | None = None
-        activation = Activation(self._policy.environment, self._values)
+        known = {**self._facts.known, **self._policy.values}
+        looked_at = {name for each in self._policy.classes for name in each.when.facts}
+        activation = Activation(
+            self._policy.environment, {name: known[name] for name in looked_at if name in known}
+        )
         for each in self._policy.classes:
             decided = _decide(self._policy, each.name, each.when, activation)
             if isinstance(decided, Unbound):
@@ -135,7 +145,7 @@ class _Judge:
                 return [*possible, each.name], missing
         return [*possible, DEFAULT_CLASS], missing
 
-    def _verdict(
+    def verdict(
         self, rule: CompiledRule, classes: list[str], class_unknown: Unknown | None
     ) -> Verdict:
         """Judge under each possible class: equal verdicts stand, else it is indeterminate."""
@@ -149,62 +159,94 @@ class _Judge:
                     title=rule.title,
                     unknown=first.unknown or other.unknown or class_unknown,
                 )
-            if other.exemption is None or other.title != first.title:
-                exemption = first.exemption if other.exemption else None
-                title = first.title if other.title == first.title else rule.title
-                first = replace(first, exemption=exemption, title=title)
+            first = _agreed(first, other)
         return first
 
+    def activation(self, rule: CompiledRule, user_class: str) -> Activation:
+        """Return what the rule's condition looks at, for a user of this class."""
+        return self._activation(self._policy.environment, user_class, rule.values[user_class])
+
     def _verdict_in(self, rule: CompiledRule, user_class: str) -> Verdict:
-        activation = self._activation(user_class, rule.values[user_class])
-        decided = _decide(self._policy, rule.id, rule.when, activation)
+        decided = _decide(self._policy, rule.id, rule.when, self.activation(rule, user_class))
         title = rule.titles[user_class]
         if isinstance(decided, Unbound):
             unknown = self._why(rule.id, decided)
             return Verdict(rule=rule, kind=VerdictKind.INDETERMINATE, title=title, unknown=unknown)
         if not decided:
             return Verdict(rule=rule, kind=VerdictKind.PASS, title=title)
+        exemption, unread = self._exemption(rule, user_class)
         return Verdict(
             rule=rule,
             kind=VerdictKind.VIOLATION,
             title=title,
-            exemption=self._exemption(rule, activation),
+            exemption=exemption,
+            unread=unread,
         )
 
-    def _exemption(self, rule: CompiledRule, activation: Activation) -> CompiledExemption | None:
-        if not self._policy.exemptions:
-            return None
-        try:
-            return exemption_for(
-                rule.id, self._case, self._policy.exemptions, activation, now=self._now
-            )
-        except CelEvaluationError as error:
-            raise _broken(self._policy, "an exemption", str(error)) from None
+    def _exemption(
+        self, rule: CompiledRule, user_class: str
+    ) -> tuple[CompiledExemption | None, CompiledExemption | None]:
+        """Return the first exemption in force that covers the rule, or else one that may."""
 
-    def _activation(self, user_class: str, values: ParameterValues) -> Activation:
-        key = (user_class, id(values))
+        def decide(exemption: CompiledExemption) -> bool | Unbound:
+            assert exemption.when is not None  # noqa: S101 -- asked only where there is one
+            activation = self._activation(exemption.environment, user_class, exemption.values)
+            try:
+                return exemption.when.decide(activation)
+            except CelEvaluationError as error:
+                name = f"exemption {exemption.position + 1}"
+                raise _broken(name, exemption.policy_id, str(error)) from None
+
+        unread: CompiledExemption | None = None
+        for exemption in self._policy.exemptions:
+            if self._now >= exemption.ends_at:
+                continue
+            covers = applies(rule.id, exemption, self._facts.known, decide)
+            if isinstance(covers, Unbound):
+                unread = unread or exemption
+            elif covers:
+                return exemption, None
+        return None, unread
+
+    def _activation(
+        self, environment: Environment, user_class: str, values: ParameterValues
+    ) -> Activation:
+        key = (id(environment), user_class, id(values))
         found = self._activations.get(key)
         if found is None:
-            bound: Mapping[str, object] = self._values | {"user.class": user_class} | dict(values)
-            found = self._activations[key] = Activation(self._policy.environment, bound)
+            bound = {**self._facts.known, "user.class": user_class, **values}
+            found = self._activations[key] = Activation(environment, bound)
         return found
 
     def _why(self, name: str, unbound: Unbound) -> Unknown:
-        unknown = why_unknown(unbound.fact, self._case)
+        unknown = self._facts.missing(unbound.fact)
         if unknown is None:
-            raise _broken(self._policy, name, f"a never-used key has no {unbound.fact}")
+            raise _broken(name, self._policy.stamp.id, f"a never-used key has no {unbound.fact}")
         return unknown
 
 
-def _broken(policy: CompiledPolicy, name: str, message: str) -> PolicyError:
+def _agreed(first: Verdict, other: Verdict) -> Verdict:
+    """Return the verdict that holds in both classes: what only one of them says is left out."""
+    exemption = first.exemption if other.exemption else None
+    lost = first.exemption or other.exemption
+    return replace(
+        first,
+        exemption=exemption,
+        unread=None if exemption else first.unread or other.unread or lost,
+        title=first.title if other.title == first.title else first.rule.title,
+    )
+
+
+def _broken(name: str, policy_id: str, message: str) -> PolicyError:
+    what = name if name.startswith("exemption ") else f"rule {name!r}"
     if "Key not found in map" in message:
         tag = message.rsplit(":", 1)[-1].strip().strip('"')
         return PolicyError(
-            f"rule {name!r} of policy {policy.stamp.id!r} failed: there is no tag {tag!r}",
+            f"{what} of policy {policy_id!r} failed: there is no tag {tag!r}",
             hint=f"guard it with has(user.tags.{tag}) &&",
         )
     if "a never-used key" in message:
         hint = 'guard it with key.last_used.state == "used" &&'
     else:
         hint = "mend its condition"
-    return PolicyError(f"rule {name!r} of policy {policy.stamp.id!r} failed: {message}", hint=hint)
+    return PolicyError(f"{what} of policy {policy_id!r} failed: {message}", hint=hint)

@@ -1,52 +1,46 @@
 """Whether an exemption applies to a key; what can't be read never exempts."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from auditor.model.unknown import Unknown
-from auditor.policy.cel import Activation, Unbound
+from auditor.policy.cel import Unbound
 from auditor.policy.compiled import CompiledExemption
-from auditor.policy.facts import Case
+from auditor.policy.facts import Values
+
+Decide = Callable[[CompiledExemption], bool | Unbound]
+"""Decides an exemption's own condition about the key that is judged."""
 
 
-def exemption_for(
-    rule_id: str,
-    case: Case,
-    exemptions: tuple[CompiledExemption, ...],
-    activation: Activation,
-    *,
-    now: datetime,
-) -> CompiledExemption | None:
-    """Return the first exemption in force that covers this rule and key."""
-    for exemption in exemptions:
-        covers = exemption.rules is None or rule_id in exemption.rules
-        if covers and now < exemption.ends_at and _matches(exemption, case, activation):
-            return exemption
-    return None
+def applies(
+    rule_id: str, exemption: CompiledExemption, values: Values, decide: Decide
+) -> bool | Unbound:
+    """Return whether the exemption covers this rule and key; Unbound where that can't be known.
 
-
-def _matches(exemption: CompiledExemption, case: Case, activation: Activation) -> bool:
-    account, identity = case.account, case.identity
-    globs = (
-        (exemption.account, account.id),
-        (exemption.user, identity.name),
-        (exemption.ou, account.ou),
-        (exemption.path, identity.path),
-        (exemption.key, case.key.id),
-    )
-    for pattern, text in globs:
-        if pattern is not None and (text is None or not fnmatchcase(text, pattern)):
+    `values` are the known facts of the key.
+    """
+    if not (exemption.rules is None or rule_id in exemption.rules):
+        return False
+    unknown: Unbound | None = None
+    for part in _parts(exemption, values, decide):
+        if isinstance(part, Unbound):
+            unknown = unknown or part
+        elif not part:
             return False
-    if exemption.tags and not _tagged(exemption.tags, identity.tags):
-        return False
-    if exemption.when is None:
-        return True
-    decided = exemption.when.decide(activation)
-    return not isinstance(decided, Unbound) and decided
+    return unknown or True
 
 
-def _tagged(wanted: Mapping[str, str], tags: Mapping[str, str] | Unknown) -> bool:
-    if isinstance(tags, Unknown):
-        return False
+def _parts(
+    exemption: CompiledExemption, values: Values, decide: Decide
+) -> Iterator[bool | Unbound]:
+    """Yield what each part of the exemption says of the key; all must hold."""
+    for fact, glob in exemption.globs.items():
+        yield fnmatchcase(str(values[fact]), glob) if fact in values else Unbound(fact)
+    if exemption.tags:
+        tags = values.get("user.tags")
+        yield _tagged(exemption.tags, tags) if isinstance(tags, Mapping) else Unbound("user.tags")
+    if exemption.when is not None:
+        yield decide(exemption)
+
+
+def _tagged(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
     return all(name in tags and fnmatchcase(tags[name], glob) for name, glob in wanted.items())

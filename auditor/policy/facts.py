@@ -3,16 +3,17 @@
 What is unknown is not bound: CEL then decides by itself whether that matters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import NOT_IN_ANSWER, Unknown
+from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Unknown
 from auditor.policy.catalogue import FACTS
 
 Values: TypeAlias = dict[str, object]
@@ -27,13 +28,29 @@ class Case:
     identity: Identity
     key: AccessKey
     active_keys: int
-    newest: bool
-    """Of the user's active keys the one created last; of two at once the greater id."""
+    newest: bool | None
+    """Of the user's active keys the one created last; of two at once the greater id. None where
+    there are several and one of them, a root key, has no date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of one key, and why the rest is not."""
+
+    known: Values
+    missing: Callable[[str], Unknown | None]
+    """Says why a fact is not among the known; None where it has no value by its nature."""
+
+
+def facts_of(case: Case, shared: Values, now: datetime) -> Facts:
+    """Return the facts about one key; `shared` are those of its user."""
+    return Facts(known=shared | key_values(case, now), missing=partial(why_unknown, case=case))
 
 
 def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Case]:
     """Yield one case per key of the user, in the inventory's order."""
     active = [key for key in user.keys if key.active]
+    dated = len(active) == 1 or all(key.created_at is not None for key in active)
     newest = max(active, key=_seniority, default=None)
     for key in user.keys:
         yield Case(
@@ -42,20 +59,25 @@ def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Cas
             identity=user.identity,
             key=key,
             active_keys=len(active),
-            newest=key is newest,
+            newest=key is newest if dated or not key.active else None,
         )
 
 
 def age(key: AccessKey, now: datetime) -> timedelta | None:
     """Return the time since creation, never negative; None where creation is unknown."""
-    return None if key.created_at is None else max(now - key.created_at, timedelta())
+    return None if key.created_at is None else _since(key.created_at, now)
 
 
 def idle(key: AccessKey, now: datetime) -> timedelta | None:
     """Return the time since last use, or since creation if never used; None if unknown."""
     if isinstance(key.last_use, Used):
-        return max(now - key.last_use.at, timedelta())
+        return _since(key.last_use.at, now)
     return age(key, now) if isinstance(key.last_use, NeverUsed) else None
+
+
+def _since(then: datetime, now: datetime) -> timedelta:
+    """Return the time that passed, never negative; in UTC, since zones skip and repeat hours."""
+    return max(now.astimezone(UTC) - then.astimezone(UTC), timedelta())
 
 
 def shared_values(account: Account, partition: str, identity: Identity, now: datetime) -> Values:
@@ -114,18 +136,22 @@ def key_values(case: Case, now: datetime) -> Values:
 def why_unknown(fact: str, case: Case) -> Unknown | None:
     """Return why a fact could not be bound; None where it has no value by its nature."""
     identity, use = case.identity, case.key.last_use
+    if fact in _ROOT_DATES and identity.root:
+        return Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
     if fact.startswith("key.last_used.") or fact == "key.idle":
         if isinstance(use, Unknown):
             return use
         return None if fact == "key.last_used.at" else _origin(fact)
     if fact == "account.ou":
-        return case.account.ou_unknown or _origin(fact)
+        return case.account.ou_unknown or _not_asked(fact)
     if fact == "account.tags":
-        return case.account.tags_unknown or _origin(fact)
+        return case.account.tags_unknown or _not_asked(fact)
     known = getattr(identity, fact.removeprefix("user."), None) if fact in _ENRICHED else None
     return known if isinstance(known, Unknown) else _origin(fact)
 
 
+_ROOT_DATES = frozenset({"key.id", "key.created", "key.age", "key.newest", "user.created"})
+"""What only the credential report tells of the root user."""
 _ENRICHED = frozenset(
     f"user.{name}"
     for name in ("tags", "password_enabled", "mfa", "groups", "policies", "admin", "quarantined")
@@ -134,6 +160,11 @@ _ENRICHED = frozenset(
 
 def _origin(fact: str) -> Unknown:
     return Unknown(operation=FACTS[fact].source, code=NOT_IN_ANSWER)
+
+
+def _not_asked(fact: str) -> Unknown:
+    """Say so of what is only asked for where a policy of the scan names it."""
+    return Unknown(operation=FACTS[fact].source, code=NOT_ASKED)
 
 
 def _known(values: Values) -> Values:

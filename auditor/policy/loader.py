@@ -1,7 +1,7 @@
 """From the text of a policy file to a compiled policy, with every mistake named in its place."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from auditor.errors import PolicyError
 from auditor.model.finding import Remedy
-from auditor.model.run import PolicyStamp
+from auditor.model.run import PolicySource, PolicyStamp
 from auditor.policy import compliance, parameters, places
 from auditor.policy.catalogue import fact_types
 from auditor.policy.cel import CelSyntaxError, Condition, Environment
@@ -26,21 +26,36 @@ from auditor.policy.document import ExemptionSection, PolicyDocument, RuleSectio
 from auditor.policy.merge import NOTHING, Layered, layer
 from auditor.policy.places import Path, Placed
 
-_HINT = "mend the policy file; the language is described in docs/policy.md"
+HINT = "mend the policy file; the language is described in docs/policy.md"
+"""What to do about a mistake in a policy."""
 _DEEPEST = 3
 
 ReadPack = Callable[[str], str]
 """Returns the text of a pack by its name; raises KeyError for a name that is none."""
 
 
-def load(text: str, *, source: str, read_pack: ReadPack) -> CompiledPolicy:
+def load(
+    text: str, *, source: str, read_pack: ReadPack, elsewhere: Collection[str] = ()
+) -> CompiledPolicy:
     """Return the compiled policy; raise PolicyError naming every mistake as `source:line:column`.
 
-    `source` is what to call the file in messages.
+    `source` is what to call the file in messages. `elsewhere` are the ids of rules of other
+    policies, which the exemptions may name.
     """
     document, placed = parse(text, source=source)
-    base, texts = _base(document, placed, source, read_pack, depth=1)
-    return _Compiler(document, base, placed, source).compile([text, *texts])
+    base, packs = _base(document, placed, source, read_pack, depth=1)
+    compiler = _Compiler(document, base, placed, source, elsewhere)
+    return compiler.compile(PolicySource(name=source, text=text, packs=packs))
+
+
+def rule_ids(text: str, *, source: str, read_pack: ReadPack) -> frozenset[str]:
+    """Return the ids of the policy's rules; none where it can't be read, which `load` tells."""
+    try:
+        document, placed = parse(text, source=source)
+        base, _ = _base(document, placed, source, read_pack, depth=1)
+    except PolicyError:
+        return frozenset()
+    return frozenset(rule.id for rule in layer(document, base).rules)
 
 
 def parse(text: str, *, source: str) -> tuple[PolicyDocument, Placed]:
@@ -48,43 +63,54 @@ def parse(text: str, *, source: str) -> tuple[PolicyDocument, Placed]:
     try:
         placed = places.parse(text)
     except places.YamlError as error:
-        raise PolicyError(f"{source}:{error.place}: {error}", hint=_HINT) from None
+        raise PolicyError(f"{source}:{error.place}: {error}", hint=HINT) from None
     try:
         return PolicyDocument.model_validate(placed.data), placed
     except ValidationError as error:
-        lines = []
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
-            find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
-            place = find(tuple(each["loc"]))
-            lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")
-        raise PolicyError("\n".join(lines), hint=_HINT) from None
+        raise PolicyError(mistakes_of(error, placed, source), hint=HINT) from None
+
+
+def mistakes_of(error: ValidationError, placed: Placed, source: str) -> str:
+    """Return what does not fit the document's shape, one line each with its place."""
+    lines = []
+    for each in error.errors(include_url=False, include_context=False, include_input=False):
+        find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
+        place = find(tuple(each["loc"]))
+        lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")
+    return "\n".join(lines)
 
 
 def _base(
     document: PolicyDocument, placed: Placed, source: str, read_pack: ReadPack, *, depth: int
-) -> tuple[Layered, list[str]]:
-    """Return what the document extends, and the texts that it was made of."""
+) -> tuple[Layered, dict[str, str]]:
+    """Return what the document extends, and the packs that it was made of, the nearest first."""
     if document.extends is None:
-        return NOTHING, []
+        return NOTHING, {}
     place = f"{source}:{placed.at(('extends',))}"
     try:
         text = read_pack(document.extends)
     except KeyError as error:
         raise PolicyError(f"{place}: {error.args[0]}", hint="extend one of our packs") from None
     if depth > _DEEPEST:
-        raise PolicyError(f"{place}: extends too deep", hint=_HINT)
+        raise PolicyError(f"{place}: extends too deep", hint=HINT)
     base, base_placed = parse(text, source=document.extends)
-    below, texts = _base(base, base_placed, document.extends, read_pack, depth=depth + 1)
-    return layer(base, below), [text, *texts]
+    below, packs = _base(base, base_placed, document.extends, read_pack, depth=depth + 1)
+    return layer(base, below), {document.extends: text, **packs}
 
 
 class _Compiler:
     """Collects the mistakes of one document while compiling it."""
 
     def __init__(
-        self, document: PolicyDocument, base: Layered, placed: Placed, source: str
+        self,
+        document: PolicyDocument,
+        base: Layered,
+        placed: Placed,
+        source: str,
+        elsewhere: Collection[str],
     ) -> None:
         self._document = document
+        self._elsewhere = elsewhere
         self._base = base
         self._layered = layer(document, base)
         self._placed = placed
@@ -104,7 +130,7 @@ class _Compiler:
             *(each.name for each in self._layered.classes),
         )
 
-    def compile(self, texts: Sequence[str]) -> CompiledPolicy:
+    def compile(self, written: PolicySource) -> CompiledPolicy:
         """Return the policy, or raise PolicyError with all mistakes."""
         document = self._document
         self._check_overrides(
@@ -115,23 +141,34 @@ class _Compiler:
         classes = self._classes()
         rules = self._rules()
         exemptions = [
-            self._exemption(exemption, ("exemptions", index))
-            for index, exemption in enumerate(document.exemptions)
+            self._exemption(exemption, position)
+            for position, exemption in enumerate(document.exemptions)
         ]
+        self._check_new_params(
+            [
+                *(each.when for each in classes if each),
+                *(rule.when for rule in rules if rule),
+                *(each.when for each in exemptions if each and each.when),
+            ]
+        )
         if self._mistakes:
-            raise PolicyError("\n".join(self._mistakes), hint=_HINT)
+            raise PolicyError("\n".join(self._mistakes), hint=HINT)
         stamp = PolicyStamp(
             id=document.id,
             title=document.title,
-            sha256=hashlib.sha256("\x00".join(texts).encode()).hexdigest(),
+            sha256=hashlib.sha256(
+                "\x00".join([written.text, *written.packs.values()]).encode()
+            ).hexdigest(),
             params={
                 name: parameters.written(value) for name, value in self._layered.params.items()
             },
         )
         return CompiledPolicy(
             stamp=stamp,
+            source=written,
             description=document.description,
             environment=self._environment,
+            values=self._share(self._layered.params),
             classes=tuple(item for item in classes if item),
             rules=tuple(rule for rule in rules if rule),
             exemptions=tuple(item for item in exemptions if item),
@@ -161,8 +198,10 @@ class _Compiler:
         for rule in self._layered.rules:
             path: Path = ("rules", own.index(rule.id)) if rule.id in own else ("extends",)
             found.append(self._rule(rule, path))
-        if not found:
-            self._mistake((), "a policy needs rules, of its own or of a pack that it extends")
+        if not found and not self._document.exemptions:
+            self._mistake(
+                (), "a policy needs rules, of its own or of a pack that it extends, or exemptions"
+            )
         return [rule for rule in found if rule]
 
     def _rule(self, rule: RuleSection, path: Path) -> CompiledRule | None:
@@ -215,25 +254,38 @@ class _Compiler:
             key, {f"params.{name}": parameters.value_of(value) for name, value in written.items()}
         )
 
-    def _exemption(self, section: ExemptionSection, path: Path) -> CompiledExemption | None:
-        known = {rule.id for rule in self._layered.rules}
+    def _exemption(self, section: ExemptionSection, position: int) -> CompiledExemption | None:
+        path: Path = ("exemptions", position)
+        known = {*self._elsewhere, *(rule.id for rule in self._layered.rules)}
         for index, rule_id in enumerate(section.rules or ()):
             if rule_id not in known:
-                self._mistake((*path, "rules", index), f"there is no rule {rule_id!r}")
+                hint = meant(rule_id, sorted(known))
+                self._mistake((*path, "rules", index), f"there is no rule {rule_id!r}{hint}")
         when = None
         if section.when is not None:
             when = self._condition(section.when, (*path, "when"))
             if when is None:
                 return None
+        globs = {
+            "account.id": section.account,
+            "account.ou": section.ou,
+            "user.name": section.user,
+            "user.path": section.path,
+            "key.id": section.key,
+        }
         return CompiledExemption(
-            account=section.account,
-            ou=section.ou,
-            user=section.user,
-            path=section.path,
-            key=section.key,
+            policy_id=self._document.id,
+            position=position,
+            globs={fact: glob for fact, glob in globs.items() if glob is not None},
             tags=section.tags,
             when=when,
+            environment=self._environment,
+            values=self._share(self._layered.params),
             rules=None if section.rules is None else frozenset(section.rules),
+            where=section.model_dump(
+                include={"account", "ou", "user", "path", "key", "tags", "when"},
+                exclude_unset=True,
+            ),
             reason=section.reason,
             owner=section.owner,
             expires=section.expires.isoformat(),
@@ -254,10 +306,10 @@ class _Compiler:
         """Name the fact or parameter that was probably meant."""
         if "undeclared reference" not in message:
             return ""
-        return _meant(message.split("'")[1], self._environment.names)
+        return meant(message.split("'")[1], self._environment.names)
 
     def _meant_rule(self, rule_id: str) -> str:
-        return _meant(rule_id, [rule.id for rule in self._base.rules])
+        return meant(rule_id, [rule.id for rule in self._base.rules])
 
     def _check_overrides(
         self,
@@ -268,7 +320,7 @@ class _Compiler:
         """Refuse values for parameters that are none, and values of another type."""
         for name, value in params.items():
             if name not in known:
-                hint = _meant(name, known)
+                hint = meant(name, known)
                 self._mistake((*path, name), f"the policy has no parameter {name!r}{hint}")
                 continue
             wanted = parameters.type_of(parameters.value_of(known[name]))
@@ -276,6 +328,19 @@ class _Compiler:
             if found is not wanted:
                 message = f"{name} must be a {wanted.value}, not a {found.value}"
                 self._mistake((*path, name), message)
+
+    def _check_new_params(self, conditions: Sequence[Condition]) -> None:
+        """Refuse a parameter beside the pack's that nothing looks at: one of those, misspelt."""
+        if self._document.extends is None:
+            return
+        used = {fact.removeprefix("params.") for each in conditions for fact in each.facts}
+        used |= {
+            name for rule in self._layered.rules for name in parameters.named_in(rule.title or "")
+        }
+        for name in self._document.params:
+            if name not in self._base.params and name not in used:
+                hint = meant(name, self._base.params)
+                self._mistake(("params", name), f"nothing looks at the parameter {name!r}{hint}")
 
     def _refuse_duplicates(self, section: str, names: Sequence[str]) -> None:
         for index, name in enumerate(names):
@@ -286,7 +351,7 @@ class _Compiler:
         self._mistakes.append(f"{self._source}:{self._placed.at(path)}: {message}")
 
 
-def _meant(wrong: str, names: Sequence[str] | Mapping[str, object]) -> str:
+def meant(wrong: str, names: Sequence[str] | Mapping[str, object]) -> str:
     """Return the words that suggest the closest name, if one is close."""
     close = get_close_matches(wrong, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""

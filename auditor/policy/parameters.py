@@ -52,6 +52,14 @@ def written(value: object) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
+def named_in(title: str) -> list[str]:
+    """Return the names in braces; none where the title is not well formed."""
+    try:
+        return [name for _, name, _, _ in Formatter().parse(title) if name is not None]
+    except ValueError:
+        return []
+
+
 def fill(title: str, params: Mapping[str, object]) -> str:
     """Put parameters in the place of `{name}`; raise KeyError for a name that is none.
 

@@ -67,6 +67,11 @@ class Output:
             raise _unusable(path, error.strerror) from None
         return path
 
+    def link_first(self, run_id: str) -> None:
+        """Let `latest` point to the run where there is no such link yet."""
+        if not (self._folder / LATEST).is_symlink():
+            self.link_latest(run_id)
+
     def link_latest(self, run_id: str) -> Path:
         """Let `latest` point to the run; return the link, or the run's folder if there is none.
 

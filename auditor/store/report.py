@@ -12,7 +12,7 @@ from auditor.model.account import OutcomeKind
 from auditor.model.finding import Severity
 from auditor.model.permission import statement
 from auditor.model.unknown import DENIED_CODES, Unknown
-from auditor.store.encoding import loads, parse_instant
+from auditor.store.encoding import certain, loads, parse_instant
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ class StoredReport:
         if run is None:
             raise AuditError(f"there is no run {run_id} in the store", hint="look at the run ids")
         self._run = run
-        self._now = _certain(parse_instant(run["now"]))
+        self._now = certain(run["now"])
 
     def tool(self) -> Row:
         """Return `document.Tool`."""
@@ -122,6 +122,21 @@ class StoredReport:
         ):
             yield {**{name: row[name] for name in plain}, "controls": loads(row["controls"])}
 
+    def exemptions(self) -> Iterator[Row]:
+        """Yield `document.ExemptionPart`, in order of policy and place in it."""
+        for row in self._select(
+            "SELECT * FROM exemption WHERE run_id = ? ORDER BY policy_id, position"
+        ):
+            yield {
+                "policy": row["policy_id"],
+                "rules": None if row["rules"] is None else loads(row["rules"]),
+                "where": loads(row["selects"]),
+                **{name: row[name] for name in ("reason", "owner", "expires")},
+                "state": "expired" if row["expired"] else "active",
+                "findings": row["findings"],
+                "unread": row["unread"],
+            }
+
     def summary(self) -> Row:
         """Return `document.Summary`."""
         counts = {
@@ -156,7 +171,7 @@ class StoredReport:
                 "control": control,
                 "unit": unit,
                 **{name: sum(account[name] for account in accounts) for name in names},
-                "not_assessed": self._not_assessed(unit),
+                "not_assessed": self._not_assessed(unit, len(accounts)),
                 "accounts": accounts,
             }
 
@@ -235,13 +250,16 @@ class StoredReport:
     def _days(self, since: datetime | None) -> int | None:
         return None if since is None else max(self._now - since, timedelta()).days
 
-    def _not_assessed(self, unit: str) -> int:
-        """Count the accounts in scope that were not read, for controls on keys not wholly."""
-        outcomes = "('partial', 'unreachable')" if unit == "key" else "('unreachable')"
-        return self._number(
-            "SELECT count(*) FROM account WHERE run_id = ?"  # noqa: S608
-            f" AND coalesce(outcome, 'unreachable') IN {outcomes}"
+    def _not_assessed(self, unit: str, assessed: int) -> int:
+        """Count the accounts in scope that were not assessed, for controls on keys not wholly."""
+        if unit == "key":
+            assessed = self._number(
+                "SELECT count(*) FROM account WHERE run_id = ? AND outcome = 'audited'"
+            )
+        in_scope = self._number(
+            "SELECT count(*) FROM account WHERE run_id = ? AND outcome IS NOT 'skipped'"
         )
+        return in_scope - assessed
 
     def _number(self, query: str) -> int:
         return int(next(self._select(query))[0])
@@ -271,9 +289,3 @@ def _subject(keys: int, roots: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _certain(at: datetime | None) -> datetime:
-    if at is None:
-        raise ValueError("every run has its now")
-    return at

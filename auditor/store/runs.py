@@ -4,32 +4,35 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from auditor.errors import AuditError
-from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed, Used
-from auditor.model.account import Account, AccountId, AccountState, OutcomeKind, Via
+from auditor.model.access_key import AccessKey
+from auditor.model.account import Account, AccountId
 from auditor.model.compliance import ControlResult
-from auditor.model.finding import Finding, JudgedKey
-from auditor.model.identity import Identity
-from auditor.model.inventory import AccountInventory, ReadError, UserInventory
-from auditor.model.run import Run
-from auditor.model.unknown import Unknown
-from auditor.store.encoding import (
-    dump_facts,
-    dump_unknown,
-    dumps,
-    instant,
-    load_facts,
-    load_unknown,
-    loads,
-    parse_instant,
+from auditor.model.finding import JudgedKey
+from auditor.model.inventory import AccountInventory, UserInventory
+from auditor.model.run import Run, RunResults
+from auditor.store.encoding import dump_unknown, dumps, instant
+from auditor.store.output import LATEST
+from auditor.store.rows import (
+    account_row,
+    control_row,
+    exemption_row,
+    finding_row,
+    key_row,
+    parse_identity,
+    parse_inventory,
+    parse_key,
+    parse_run,
+    parse_source,
+    run_row,
+    source_row,
+    user_row,
 )
-from auditor.store.schema import open_database
-
-_JUDGEMENT = ("judged_key", "finding", "control_result")
+from auditor.store.schema import JUDGEMENT, open_database
 
 NO_KEY = -1
 """The position of a finding of which it is not known whether there is a key."""
@@ -38,9 +41,9 @@ NO_KEY = -1
 class SqliteRunStore:
     """Runs in one SQLite file; used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
-        self._connection = open_database(path)
+        self._connection = open_database(path, create=create)
 
     def close(self) -> None:
         """Close the file."""
@@ -54,9 +57,11 @@ class SqliteRunStore:
     def begin(self, run: Run, accounts: Sequence[Account]) -> None:
         """Commit the run and its accounts, each still unread."""
         with self._transaction():
-            self._insert("run", _run_row(run))
+            self._insert("run", run_row(run))
+            for position, source in enumerate(run.sources):
+                self._insert("policy_source", source_row(run.id, position, source))
             for account in accounts:
-                self._insert("account", _account_row(run.id, account))
+                self._insert("account", account_row(run.id, account))
 
     def save(self, run_id: str, inventory: AccountInventory) -> None:
         """Commit one account, whole, in place of what was there of it."""
@@ -68,9 +73,9 @@ class SqliteRunStore:
                     (run_id, account_id),
                 )
             for user in inventory.users:
-                self._insert("user", _user_row(run_id, account_id, user.identity))
+                self._insert("user", user_row(run_id, account_id, user.identity))
                 for position, key in enumerate(user.keys):
-                    row = _key_row(run_id, account_id, user.identity.name, position, key)
+                    row = key_row(run_id, account_id, user.identity.name, position, key)
                     self._insert("access_key", row)
             self._connection.execute(
                 "UPDATE account SET outcome = ?, via = ?, role_arn = ?, credential_report_at = ?,"
@@ -104,10 +109,7 @@ class SqliteRunStore:
             )
 
     def record(
-        self,
-        run_id: str,
-        judged: Iterator[JudgedKey],
-        results: Callable[[], Sequence[ControlResult]],
+        self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
     ) -> None:
         """Commit what the policies said, in one transaction, in place of an earlier judgement.
 
@@ -115,37 +117,66 @@ class SqliteRunStore:
         """
         self._judge_into_scratch(run_id, judged, results)
         with self._transaction():
-            for table in _JUDGEMENT:
+            for table in JUDGEMENT:
                 self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
                 self._connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
+            self._connection.execute("UPDATE main.run SET judged = 1 WHERE id = ?", (run_id,))
         self._drop_scratch()
 
+    def rejudge(
+        self, run: Run, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
+    ) -> None:
+        """Let reports see the run as it is given here and judged anew; the file stays as it is."""
+        self._judge_into_scratch(run.id, judged, results)
+        with self._transaction("BEGIN"):
+            self._connection.execute("CREATE TEMP TABLE run AS SELECT * FROM main.run WHERE 0")
+            self._insert("temp.run", run_row(run) | {"judged": 1})
+
     def _judge_into_scratch(
-        self,
-        run_id: str,
-        judged: Iterator[JudgedKey],
-        results: Callable[[], Sequence[ControlResult]],
+        self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
     ) -> None:
         """Fill temporary tables, which stand before the file's own of the same name."""
         self._drop_scratch()
         with self._transaction("BEGIN"):
-            for table in _JUDGEMENT:
-                self._connection.execute(
-                    f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE 0"  # noqa: S608
-                )
+            for table, body in JUDGEMENT.items():
+                self._connection.execute(f"CREATE TEMP TABLE {table} {body}")
             for key in judged:
                 self._record_key(run_id, key)
-            for result in results():
-                self._record_result(run_id, result)
+            found = results()
+            for result in found.controls:
+                self._record_control(run_id, result)
+            for exemption in found.exemptions:
+                self._insert("temp.exemption", exemption_row(run_id, exemption))
 
     def _drop_scratch(self) -> None:
-        for table in _JUDGEMENT:
+        for table in ("run", *JUDGEMENT):
             self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+    def run(self, name: str) -> Run:
+        """Return a run by its id, or the one begun last for `latest`; raise AuditError."""
+        newest = next(self._select("SELECT * FROM main.run ORDER BY rowid DESC LIMIT 1"), None)
+        if newest is None:
+            raise AuditError(f"there is no run in {self._path} yet", hint="scan first")
+        row: sqlite3.Row | None = newest
+        if name != LATEST:
+            row = next(self._select("SELECT * FROM main.run WHERE id = ?", name), None)
+        if row is None:
+            hint = f"the newest is {newest['id']}"
+            raise AuditError(f"there is no run {name!r} in {self._path}", hint=hint)
+        sources = self._select(
+            "SELECT * FROM policy_source WHERE run_id = ? ORDER BY position", row["id"]
+        )
+        return parse_run(row, tuple(parse_source(source) for source in sources))
+
+    def judged(self, run_id: str) -> bool:
+        """Whether the judgement of the run was recorded; a scan that was killed has none."""
+        row = next(self._select("SELECT judged FROM main.run WHERE id = ?", run_id))
+        return bool(row["judged"])
 
     def accounts(self, run_id: str) -> Iterator[AccountInventory]:
         """Yield the accounts of a run in order of id, without their users."""
         for row in self._select("SELECT * FROM account WHERE run_id = ? ORDER BY id", run_id):
-            yield _inventory(row)
+            yield parse_inventory(row)
 
     def users(self, run_id: str, account_id: AccountId) -> Iterator[UserInventory]:
         """Yield the users of an account in order of name, each with all its keys."""
@@ -166,9 +197,24 @@ class SqliteRunStore:
         ):
             mine: tuple[AccessKey, ...] = ()
             if row["name"] == owner:
-                mine = tuple(_key(key) for key in owned)
+                mine = tuple(parse_key(key) for key in owned)
                 owner, owned = next(keys, (None, iter(())))
-            yield UserInventory(identity=_identity(row), keys=mine)
+            yield UserInventory(identity=parse_identity(row), keys=mine)
+
+    def find(self, run_id: str, key: str) -> list[tuple[AccountId, str]]:
+        """Return account and user of an access key id, or of `ACCOUNT/USER` as it is."""
+        account_id, slash, user_name = key.partition("/")
+        rows = self._select(
+            "SELECT DISTINCT account_id, user_name FROM access_key"
+            " WHERE run_id = ? AND ((? AND account_id = ? AND user_name = ?) OR id = ?)"
+            " ORDER BY account_id, user_name",
+            run_id,
+            bool(slash),
+            account_id,
+            user_name,
+            key,
+        )
+        return [(AccountId(row["account_id"]), str(row["user_name"])) for row in rows]
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
@@ -189,11 +235,7 @@ class SqliteRunStore:
             ) from None
 
     def _insert(self, table: str, row: dict[str, object]) -> None:
-        names, marks = ", ".join(row), ", ".join("?" * len(row))
-        self._connection.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 -- names of ours
-            tuple(row.values()),
-        )
+        self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         with closing(self._connection.cursor()) as cursor:
@@ -209,165 +251,16 @@ class SqliteRunStore:
         }
         if key.position is not None:
             judgement = {"user_class": key.user_class, "violations": dumps(key.violations)}
-            self._insert("judged_key", place | judgement)
+            self._insert("temp.judged_key", place | judgement)
         for finding in key.findings:
-            self._insert("finding", place | _finding_row(finding))
+            self._insert("temp.finding", place | finding_row(finding))
 
-    def _record_result(self, run_id: str, result: ControlResult) -> None:
+    def _record_control(self, run_id: str, result: ControlResult) -> None:
         for account_id, counts in result.accounts.items():
-            self._insert(
-                "control_result",
-                {
-                    "run_id": run_id,
-                    "framework": result.control.framework,
-                    "control": result.control.id,
-                    "account_id": account_id,
-                    "unit": result.control.unit,
-                    **asdict(counts),
-                },
-            )
+            self._insert("temp.control_result", control_row(run_id, result, account_id, counts))
 
 
-def _run_row(run: Run) -> dict[str, object]:
-    return {
-        "id": run.id,
-        "started_at": instant(run.started_at),
-        "finished_at": instant(run.finished_at),
-        "now": instant(run.now),
-        "source": run.source,
-        "partition": run.partition,
-        "caller_arn": run.caller_arn,
-        "policies": dumps([asdict(policy) for policy in run.policies]),
-        "rules": dumps([asdict(rule) for rule in run.rules]),
-        "api_calls": dumps(dict(run.api_calls)),
-        "throttled": run.throttled,
-    }
-
-
-def _account_row(run_id: str, account: Account) -> dict[str, object]:
-    return {
-        "run_id": run_id,
-        "id": account.id,
-        "name": account.name,
-        "ou": account.ou,
-        "state": account.state,
-        "tags": None if account.tags is None else dumps(dict(account.tags)),
-        "ou_unknown": dump_unknown(account.ou_unknown),
-        "tags_unknown": dump_unknown(account.tags_unknown),
-        "skip": account.skip,
-        "outcome": OutcomeKind.SKIPPED if account.skip else None,
-    }
-
-
-def _user_row(run_id: str, account_id: str, identity: Identity) -> dict[str, object]:
-    return {
-        "run_id": run_id,
-        "account_id": account_id,
-        "name": identity.name,
-        "arn": identity.arn,
-        "path": identity.path,
-        "created_at": instant(identity.created_at),
-        "root": int(identity.root),
-        "facts": dump_facts(identity),
-    }
-
-
-def _key_row(
-    run_id: str, account_id: str, user_name: str, position: int, key: AccessKey
-) -> dict[str, object]:
-    row: dict[str, object] = {
-        "run_id": run_id,
-        "account_id": account_id,
-        "user_name": user_name,
-        "position": position,
-        "id": key.id,
-        "slot": key.slot,
-        "status": key.status,
-        "created_at": instant(key.created_at),
-    }
-    match key.last_use:
-        case Used(at=at, service=service, region=region):
-            row |= {"last_used_state": "used", "last_used_at": instant(at)}
-            row |= {"last_used_service": service, "last_used_region": region}
-        case NeverUsed():
-            row |= {"last_used_state": "never"}
-        case Unknown() as unknown:
-            row |= {"last_used_state": "unknown", "unknown": dump_unknown(unknown)}
-    return row
-
-
-def _finding_row(finding: Finding) -> dict[str, object]:
-    return {
-        "rule_id": finding.rule_id,
-        "id": finding.id,
-        "title": finding.title,
-        "severity": finding.severity,
-        "status": finding.status,
-        "access_key_id": finding.access_key_id,
-        "message": finding.message,
-        "remedy": finding.remedy,
-        "controls": dumps(finding.controls),
-        "exemption": finding.exemption,
-        "unknown_operation": finding.unknown_operation,
-        "unknown_code": finding.unknown_code,
-    }
-
-
-def _inventory(row: sqlite3.Row) -> AccountInventory:
-    """Return an account; one that was never read counts as unreachable."""
-    return AccountInventory(
-        account=Account(
-            id=AccountId(row["id"]),
-            name=row["name"],
-            ou=row["ou"],
-            state=None if row["state"] is None else AccountState(row["state"]),
-            tags=None if row["tags"] is None else loads(row["tags"]),
-            ou_unknown=load_unknown(row["ou_unknown"]),
-            tags_unknown=load_unknown(row["tags_unknown"]),
-            skip=row["skip"],
-        ),
-        outcome=OutcomeKind(row["outcome"] or OutcomeKind.UNREACHABLE),
-        via=None if row["via"] is None else Via(row["via"]),
-        role_arn=row["role_arn"],
-        credential_report_at=parse_instant(row["credential_report_at"]),
-        root_keys_unknown=load_unknown(row["root_keys_unknown"]),
-        errors=tuple(ReadError(**error) for error in loads(row["errors"])),
-    )
-
-
-def _identity(row: sqlite3.Row) -> Identity:
-    facts: dict[str, Any] = load_facts(row["facts"])
-    return Identity(
-        name=row["name"],
-        arn=row["arn"],
-        path=row["path"],
-        created_at=parse_instant(row["created_at"]),
-        root=bool(row["root"]),
-        **facts,
-    )
-
-
-def _key(row: sqlite3.Row) -> AccessKey:
-    return AccessKey(
-        id=row["id"],
-        slot=row["slot"],
-        status=KeyStatus(row["status"]),
-        created_at=parse_instant(row["created_at"]),
-        last_use=_last_use(row),
-    )
-
-
-def _last_use(row: sqlite3.Row) -> LastUse:
-    match row["last_used_state"]:
-        case "used":
-            at = parse_instant(row["last_used_at"])
-            if at is None:
-                raise ValueError("a used key has a date")
-            return Used(at=at, service=row["last_used_service"], region=row["last_used_region"])
-        case "never":
-            return NeverUsed()
-        case _:
-            unknown = load_unknown(row["unknown"])
-            if unknown is None:
-                raise ValueError("an unknown last use has a reason")
-            return unknown
+@cache
+def _insertion(table: str, names: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 -- names of ours

@@ -7,15 +7,16 @@ from pathlib import Path
 from auditor.errors import AuditError
 
 APPLICATION_ID = 0x69616D61  # "iama"
-VERSION = 1
+VERSION = 2
 _BUSY_SECONDS = 60.0
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
 
-_TABLES = """
+_INVENTORY = """
 CREATE TABLE run (
   id TEXT PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT, now TEXT NOT NULL,
   source TEXT NOT NULL, partition TEXT NOT NULL, caller_arn TEXT NOT NULL,
-  policies TEXT NOT NULL, rules TEXT NOT NULL, api_calls TEXT NOT NULL, throttled INTEGER NOT NULL
+  policies TEXT NOT NULL, rules TEXT NOT NULL, api_calls TEXT NOT NULL, throttled INTEGER NOT NULL,
+  judged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE account (
   run_id TEXT NOT NULL REFERENCES run, id TEXT NOT NULL, name TEXT, ou TEXT, state TEXT,
@@ -38,34 +39,75 @@ CREATE TABLE access_key (
   last_used_region TEXT, unknown TEXT,
   PRIMARY KEY (run_id, account_id, user_name, position)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE judged_key (
+"""
+
+_POLICY_SOURCE = """
+CREATE TABLE policy_source (
+  run_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,
+  packs TEXT NOT NULL,
+  PRIMARY KEY (run_id, position)
+) STRICT, WITHOUT ROWID;
+"""
+
+JUDGEMENT = {
+    "judged_key": """(
   run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
   position INTEGER NOT NULL, user_class TEXT, violations TEXT NOT NULL,
   PRIMARY KEY (run_id, account_id, user_name, position)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE finding (
+) STRICT, WITHOUT ROWID""",
+    "finding": """(
   run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
   position INTEGER NOT NULL, rule_id TEXT NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL,
   severity TEXT NOT NULL, status TEXT NOT NULL, access_key_id TEXT, message TEXT NOT NULL,
   remedy TEXT NOT NULL, controls TEXT NOT NULL, exemption TEXT,
-  unknown_operation TEXT, unknown_code TEXT,
+  unknown_operation TEXT, unknown_code TEXT, exemption_unread TEXT,
   PRIMARY KEY (run_id, account_id, user_name, position, rule_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE control_result (
+) STRICT, WITHOUT ROWID""",
+    "control_result": """(
   run_id TEXT NOT NULL, framework TEXT NOT NULL, control TEXT NOT NULL, account_id TEXT NOT NULL,
   unit TEXT NOT NULL, passed INTEGER NOT NULL, failed INTEGER NOT NULL, exempt INTEGER NOT NULL,
   indeterminate INTEGER NOT NULL,
   PRIMARY KEY (run_id, framework, control, account_id)
-) STRICT, WITHOUT ROWID;
-"""
+) STRICT, WITHOUT ROWID""",
+    "exemption": """(
+  run_id TEXT NOT NULL, policy_id TEXT NOT NULL, position INTEGER NOT NULL, rules TEXT,
+  selects TEXT NOT NULL, reason TEXT NOT NULL, owner TEXT NOT NULL, expires TEXT NOT NULL,
+  expired INTEGER NOT NULL, findings INTEGER NOT NULL, unread INTEGER NOT NULL,
+  PRIMARY KEY (run_id, policy_id, position)
+) STRICT, WITHOUT ROWID""",
+}
+"""What the policies said of a run, by table: columns and key."""
+
+_SCHEMA = ";".join(
+    [
+        _INVENTORY.strip().rstrip(";"),
+        _POLICY_SOURCE.strip().rstrip(";"),
+        *(f"CREATE TABLE {name} {body}" for name, body in JUDGEMENT.items()),
+    ]
+)
+_SINCE = {
+    1: ";".join(
+        [
+            "ALTER TABLE run ADD COLUMN judged INTEGER NOT NULL DEFAULT 1",
+            "ALTER TABLE finding ADD COLUMN exemption_unread TEXT",
+            _POLICY_SOURCE.strip().rstrip(";"),
+            f"CREATE TABLE exemption {JUDGEMENT['exemption']}",
+        ]
+    )
+}
+"""What a file of an older version lacks, by its version."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open or create the store's file, readable by its owner only.
+def open_database(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """Open or, with `create`, make the store's file, readable by its owner only.
 
     Raises AuditError where the file can't be used: not writable, not ours, or of a later version.
     The connection may go from thread to thread, but is used by one at a time.
     """
+    if not create and not path.exists():
+        raise AuditError(
+            f"there is no store {path}", hint="name one with --store, or its folder with --output"
+        )
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.close(file)
@@ -91,12 +133,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
-    if _check(connection, path) == 0:
-        for table in _TABLES.split(";"):
-            connection.execute(table)
+    version = _check(connection, path)
+    if version == 0:
+        _run(connection, _SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+    for older in range(version or VERSION, VERSION):
+        _run(connection, _SINCE[older])
+    connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    """Run statements within the open transaction."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:

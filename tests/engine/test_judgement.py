@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,25 @@ from auditor.model.finding import JudgedKey
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.model.unknown import Unknown
+from auditor.policy.compiled import CompiledPolicy
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring import load_policies
-from tests.builders import NOW, a_key, a_run, a_user_with, an_account, an_inventory, compiled, used
+from tests.builders import (
+    NOW,
+    a_key,
+    a_policy,
+    a_run,
+    a_user_with,
+    an_account,
+    an_inventory,
+    compiled,
+    used,
+)
 
 POLICIES = load_policies(["baseline"])
 NO_REPORT = Unknown(operation="iam:GetCredentialReport", code="AccessDenied")
+NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code="AccessDenied")
 
 
 @pytest.fixture
@@ -25,12 +37,16 @@ def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
     store.close()
 
 
-def judged(store: SqliteRunStore, *inventories: AccountInventory) -> StoredReport:
+def judged(
+    store: SqliteRunStore,
+    *inventories: AccountInventory,
+    policies: Sequence[CompiledPolicy] = POLICIES,
+) -> StoredReport:
     store.begin(a_run(), [inventory.account for inventory in inventories])
     for inventory in inventories:
         if inventory.outcome is not OutcomeKind.SKIPPED:
             store.save("run-1", inventory)
-    judge = RunJudge(store, "run-1", POLICIES, partition="aws", now=NOW)
+    judge = RunJudge(store, "run-1", policies, partition="aws", now=NOW)
     store.record("run-1", judge.judged(), judge.results)
     return StoredReport(store.connection, "run-1", version="0")
 
@@ -125,7 +141,7 @@ def test_unknown_root_keys_are_one_indeterminate_finding_of_the_account(
     [finding] = report.findings()
     assert (finding["rule_id"], finding["status"]) == ("root-access-key", "indeterminate")
     assert (finding["user_name"], finding["access_key_id"]) == (ROOT_USER_NAME, None)
-    assert control(report, "aws-fsbp:IAM.4")["indeterminate"] == 1
+    assert control(report, "cis-aws-5.0.0:1.3")["indeterminate"] == 1
     assert len(list(report.keys())) == 1
     [gap] = report.coverage()["gaps"]
     assert gap["statement"]["Action"] == ["iam:GenerateCredentialReport", "iam:GetCredentialReport"]
@@ -220,3 +236,82 @@ def test_a_judgement_is_replaced_as_a_whole_and_locks_nobody_out_meanwhile(
 
     report = StoredReport(store.connection, "run-1", version="0")
     assert len(list(report.findings())) == 1
+
+
+WAIVED = """exemptions:
+  - {user: amy, reason: moves to roles, owner: mail team, expires: 2027-01-31}
+  - {user: bob, reason: it was once needed, owner: o, expires: 2026-01-31}
+  - {user: nobody, rules: [old], reason: a guess, owner: o, expires: 2027-01-31}
+  - {tags: {team: web}, reason: web keys, owner: o, expires: 2027-01-31}"""
+
+
+def test_exemptions_are_counted_the_expired_and_the_unused_too(store: SqliteRunStore) -> None:
+    policy = compiled(a_policy(head=WAIVED))
+    old = a_key("AKIA1", days_old=400)
+    users = (
+        a_user_with(old, a_key("AKIA2", days_old=500), name="amy"),
+        a_user_with(old, name="bob"),
+        a_user_with(old, name="eve", tags=NO_DETAILS),
+    )
+    report = judged(store, an_inventory(*users), policies=[policy])
+
+    assert [
+        (each["reason"], each["state"], each["findings"], each["unread"])
+        for each in report.exemptions()
+    ] == [
+        ("moves to roles", "active", 2, 0),
+        ("it was once needed", "expired", 0, 0),
+        ("a guess", "active", 0, 0),
+        ("web keys", "active", 0, 1),
+    ]
+    statuses = [(each["user_name"], each["status"]) for each in report.findings()]
+    assert statuses == [("amy", "exempt"), ("amy", "exempt"), ("bob", "open"), ("eve", "open")]
+    assert report.summary()["exempt"] == 2
+    first = next(report.exemptions())
+    assert first["where"] == {"user": "amy"}
+    assert (first["policy"], first["rules"], first["owner"]) == ("house", None, "mail team")
+    [*_, doubtful] = report.findings()
+    assert "may be exempt (web keys), but what that asks could not be read" in doubtful["message"]
+
+
+def test_a_control_on_accounts_counts_users_and_root_alike_and_each_account_once(
+    store: SqliteRunStore,
+) -> None:
+    [nist] = load_policies(["nist-800-53-r5"])
+    old, young = a_key("AKIA1", days_old=400), a_key("AKIA2", days_old=1)
+    root = a_key("AKIA3", days_old=400, active=False)
+    report = judged(
+        store,
+        an_inventory(a_user_with(old), a_user_with(old, name="bob")),
+        an_inventory(a_user_with(young), account=an_account("222222222222")),
+        an_inventory(
+            a_user_with(root, name=ROOT_USER_NAME, admin=True), account=an_account("333333333333")
+        ),
+        policies=[nist],
+    )
+
+    rotated = control(report, "nist-800-53-r5:AC-2(1)")
+    assert (rotated["unit"], rotated["failed"], rotated["passed"]) == ("account", 2, 1)
+    root_only = control(report, "nist-800-53-r5:AC-6(10)")
+    assert (root_only["failed"], root_only["passed"]) == (1, 2)
+
+
+def test_an_account_read_in_part_passes_no_control_that_its_unread_keys_may_break(
+    store: SqliteRunStore,
+) -> None:
+    [nist] = load_policies(["nist-800-53-r5"])
+    report = judged(
+        store,
+        an_inventory(a_user_with(a_key(days_old=1)), outcome=OutcomeKind.PARTIAL),
+        an_inventory(
+            a_user_with(a_key(days_old=400)),
+            account=an_account("222222222222"),
+            outcome=OutcomeKind.PARTIAL,
+        ),
+        policies=[nist],
+    )
+
+    whole = control(report, "nist-800-53-r5:AC-2(1)")
+    assert (whole["passed"], whole["failed"], whole["not_assessed"]) == (0, 1, 1)
+    root_only = control(report, "nist-800-53-r5:AC-6(10)")
+    assert (root_only["passed"], root_only["not_assessed"]) == (2, 0)

@@ -11,6 +11,7 @@ from auditor.formats.document import (
     AccountPart,
     Compliance,
     CoveragePart,
+    ExemptionPart,
     FindingPart,
     Gap,
     Key,
@@ -143,6 +144,21 @@ def _gap(**changes: object) -> Row:
     return Gap.model_validate({**gap, **changes}).model_dump()
 
 
+def _exemption(**changes: object) -> Row:
+    exemption: Row = {
+        "policy": "house",
+        "rules": ["key-too-old"],
+        "where": {"user": "svc-*", "tags": {"team": "mail"}},
+        "reason": "moves to roles in spring",
+        "owner": "platform@example.com",
+        "expires": "2027-01-31",
+        "state": "active",
+        "findings": 2,
+        "unread": 0,
+    }
+    return ExemptionPart.model_validate({**exemption, **changes}).model_dump()
+
+
 def _compliance(**changes: object) -> Row:
     line: Row = {
         "framework": "CIS AWS Foundations 5.0.0",
@@ -191,6 +207,7 @@ class FakeDocument:
     run_given: Row
     gaps: Sequence[Row] = ()
     compliance_given: Sequence[Row] = ()
+    exemptions_given: Sequence[Row] = ()
     rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
     complete: bool | None = None
 
@@ -237,6 +254,9 @@ class FakeDocument:
 
     def compliance(self) -> Iterator[Row]:
         return iter(self.compliance_given)
+
+    def exemptions(self) -> Iterator[Row]:
+        return iter(self.exemptions_given)
 
     def rules(self) -> Sequence[Row]:
         return self.rules_given
@@ -290,6 +310,11 @@ def a_gap() -> Make:
 @pytest.fixture
 def a_control() -> Make:
     return _compliance
+
+
+@pytest.fixture
+def an_exemption() -> Make:
+    return _exemption
 
 
 @pytest.fixture

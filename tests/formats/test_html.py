@@ -107,6 +107,7 @@ def rich(  # noqa: PLR0917 -- fixtures
     a_finding: Make,
     a_gap: Make,
     a_control: Make,
+    an_exemption: Make,
 ) -> ReportStream:
     """Return a document in which every section has something to show, all of it hostile."""
     name = "".join([*HOSTILE, *HIDDEN])
@@ -120,6 +121,7 @@ def rich(  # noqa: PLR0917 -- fixtures
         findings=[a_finding(user_name=name, message=name, exemption=name, status="exempt")],
         gaps=[a_gap(message=name, statement={"Resource": name})],
         compliance_given=[a_control(framework=name)],
+        exemptions_given=[an_exemption(where={"tags": {name: name}}, reason=name, owner=name)],
         rules_given=[{**a_document().rules()[0], "title": name, "when": name, "controls": [name]}],
     )
 
@@ -396,6 +398,45 @@ def test_the_page_says_how_it_was_made(
         "OIDC federation",
     ):
         assert text in words
+
+
+def test_a_control_is_told_by_account_with_the_names(
+    a_document: MakeDocument, a_control: Make, an_account: Make
+) -> None:
+    counts = {"passed": 1, "failed": 2, "exempt": 3, "indeterminate": 4}
+    document = a_document(
+        accounts=[an_account(id=ONE, name="payments"), an_account(id=TWO, name="web")],
+        compliance_given=[
+            a_control(accounts=[{"id": ONE, **counts}, {"id": TWO, **counts, "failed": 0}])
+        ],
+    )
+
+    words = Page(rendered(document)).words()
+
+    assert "2 accounts, 1 failed" in words
+    assert f"payments {ONE} 1 2 3 4 web {TWO} 1 0 3 4" in words
+
+
+def test_exemptions_are_listed_with_the_expired_and_the_unused(
+    a_document: MakeDocument, an_exemption: Make
+) -> None:
+    document = a_document(
+        exemptions_given=[
+            an_exemption(),
+            an_exemption(where={}, rules=None, state="expired", findings=0),
+            an_exemption(where={"user": "nobody"}, findings=0),
+            an_exemption(where={"user": "unclear"}, findings=0, unread=7),
+        ]
+    )
+
+    words = Page(rendered(document)).words()
+
+    assert "4 exemptions: 1 expired, 1 in force without anything to exempt" in words
+    assert "tags: team=mail user: svc-*" in words
+    assert "every key house every rule" in words
+    assert "2027-01-31 expired 0" in words
+    assert "user: nobody house key-too-old moves to roles in spring" in words
+    assert words.count("unused") == 1
 
 
 def test_compliance_is_left_out_where_there_is_none(a_document: MakeDocument) -> None:

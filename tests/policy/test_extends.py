@@ -80,3 +80,27 @@ def test_a_mistake_in_what_is_changed_is_named(more: str, told: str) -> None:
 def test_a_pack_that_is_none_is_named_in_its_place() -> None:
     with pytest.raises(PolicyError, match=r"house.yaml:4:10: there is no pack 'basline'"):
         compiled(HEAD.replace("extends: baseline", "extends: basline"))
+
+
+def test_a_parameter_of_the_pack_that_is_misspelt_is_refused() -> None:
+    text = (
+        "apiVersion: iamaudit/v1\nid: house\ntitle: House\nextends: baseline\n"
+        "params: {max_ages: 30d}\n"
+    )
+
+    with pytest.raises(PolicyError) as caught:
+        compiled(text)
+
+    assert str(caught.value) == (
+        "house.yaml:5:20: nothing looks at the parameter 'max_ages' (did you mean max_age?)"
+    )
+
+
+def test_a_parameter_of_its_own_that_a_rule_looks_at_is_taken() -> None:
+    text = (
+        "apiVersion: iamaudit/v1\nid: house\ntitle: House\nextends: baseline\n"
+        "params: {grace: 30d}\nrules:\n"
+        "  - {id: own, title: Own, severity: low, when: key.age > params.grace}\n"
+    )
+
+    assert compiled(text).stamp.params["grace"] == "30d"

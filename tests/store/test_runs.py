@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import AuditError
+from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed
 from auditor.model.account import AccountState, OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import ReadError
+from auditor.model.run import PolicySource, PolicyStamp, RuleStamp
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
@@ -216,3 +218,85 @@ def test_a_folder_under_a_file_is_refused_before_anything_is_made(tmp_path: Path
 
     with pytest.raises(AuditError, match="Not a directory"):
         Output(tmp_path / "file" / "reports").check()
+
+
+FIRST_VERSION = """
+DROP TABLE exemption; DROP TABLE policy_source;
+ALTER TABLE finding DROP COLUMN exemption_unread; ALTER TABLE run DROP COLUMN judged;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_store_of_an_older_version_is_taken_over_with_its_runs(tmp_path: Path) -> None:
+    file = tmp_path / "iamaudit.db"
+    store = SqliteRunStore(file)
+    store.begin(a_run(), [an_account()])
+    store.close()
+    with sqlite3.connect(file) as old:
+        old.executescript(FIRST_VERSION)
+    old.close()
+
+    store = SqliteRunStore(file)
+
+    assert store.run("run-1").caller_arn == a_run().caller_arn
+    assert store.run("run-1").sources == ()
+    assert store.judged("run-1")
+    fresh = SqliteRunStore(tmp_path / "fresh.db")
+    shape = "SELECT name, group_concat(info) FROM (SELECT m.name, i.name || i.type AS info FROM"
+    shape += " sqlite_schema m, pragma_table_info(m.name) i ORDER BY 1, 2) GROUP BY 1 ORDER BY 1"
+    assert store.connection.execute(shape).fetchall() == fresh.connection.execute(shape).fetchall()
+    store.close()
+    fresh.close()
+
+
+def test_a_run_comes_back_with_its_policies(store: SqliteRunStore) -> None:
+    run = a_run(
+        policies=[PolicyStamp(id="p", title="t", sha256="0" * 64, params={"a": "1d"})],
+        sources=[PolicySource(name="p.yaml", text="x: ä", packs={"baseline": "y"})],
+        rules=[
+            RuleStamp(
+                id="r", title="t", severity="low", when="true", remedy="none", controls=("a:b",)
+            )
+        ],
+        api_calls={"iam:ListUsers": 3},
+    )
+    store.begin(run, [])
+
+    assert store.run("run-1") == run
+    assert not store.judged("run-1")
+
+
+def test_the_latest_run_is_the_one_begun_last(store: SqliteRunStore) -> None:
+    for name in ("b", "c", "a"):
+        store.begin(a_run(name), [])
+
+    assert store.run("latest").id == "a"
+    with pytest.raises(AuditError, match="no run 'x'") as caught:
+        store.run("x")
+    assert caught.value.hint == "the newest is a"
+
+
+def test_an_empty_store_says_so(store: SqliteRunStore) -> None:
+    with pytest.raises(AuditError, match="there is no run in"):
+        store.run("latest")
+
+
+def test_a_store_that_is_not_there_is_not_made_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(AuditError, match="there is no store"):
+        SqliteRunStore(tmp_path / "iamaudit.db", create=False)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_is_found_by_its_id_and_a_user_by_account_and_name(store: SqliteRunStore) -> None:
+    root = AccessKey(
+        id=None, slot=1, status=KeyStatus.ACTIVE, created_at=None, last_use=NeverUsed()
+    )
+    store.begin(a_run(), [an_account()])
+    users = (a_user_with(root, name=ROOT_USER_NAME), a_user_with(a_key("AKIA1"), name="a/b"))
+    store.save("run-1", an_inventory(*users))
+
+    assert store.find("run-1", "AKIA1") == [(ACCOUNT_ID, "a/b")]
+    assert store.find("run-1", f"{ACCOUNT_ID}/a/b") == [(ACCOUNT_ID, "a/b")]
+    assert store.find("run-1", f"{ACCOUNT_ID}/{ROOT_USER_NAME}") == [(ACCOUNT_ID, ROOT_USER_NAME)]
+    assert store.find("run-1", "AKIA2") == []

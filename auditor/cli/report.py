@@ -1,0 +1,58 @@
+"""`iamaudit report`: tell a stored run again, or judge it again."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from auditor.cli import options as given
+from auditor.cli import summary
+from auditor.cli.exits import exit_code
+from auditor.config import DEFAULT_FORMATS, FORMATS, parse_fail_on, parse_formats, parse_instant
+from auditor.errors import AuditError
+from auditor.store.output import LATEST, STORE, Output
+from auditor.wiring import replay, write_reports
+
+_STDOUT = "-"
+
+
+def report(
+    *,
+    run: given.RunName = LATEST,
+    store: given.Store = None,
+    policy: Annotated[list[str], given.REJUDGE] = [],
+    now: given.Now = None,
+    fail_on: given.FailOn = "low",
+    format_: given.Formats = [],
+    output: Annotated[str, given.REPORT_OUTPUT] = "reports",
+) -> None:
+    """Report on a stored run, without asking AWS anything.
+
+    With --policy or --now the run is judged again, and the store keeps what the scan said. Exits as
+    the scan would.
+    """
+    threshold, at = parse_fail_on(fail_on), None if now is None else parse_instant(now)
+    to_stdout = output == _STDOUT
+    formats = parse_formats(tuple(format_)) or (("json",) if to_stdout else DEFAULT_FORMATS)
+    if to_stdout and len(formats) > 1:
+        raise AuditError(
+            "--output -: only one report fits on stdout", hint="give --format once, or a folder"
+        )
+    folder = Path("reports" if to_stdout else output)
+    with replay(store or folder / STORE, run, policies=policy, now=at) as again:
+        if to_stdout:
+            FORMATS[formats[0]](again.document, sys.stdout)
+        else:
+            target = Output(folder)
+            target.check()
+            target.prepare()
+            files = write_reports(target, again.document, again.run_id, formats)
+            target.link_first(again.run_id)
+            console = Console()
+            summary.show(again.document, console)
+            for file in files:
+                console.print(file, markup=False, soft_wrap=True)
+        code = exit_code(again.document, fail_on=threshold, interrupted=False)
+    raise typer.Exit(code)

@@ -1,0 +1,100 @@
+"""Policies by the names that operators give: packs that we ship, and files."""
+
+from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from auditor.errors import PolicyError
+from auditor.model.run import PolicySource, RuleStamp, Run
+from auditor.policy.compiled import CompiledPolicy, CompiledRule
+from auditor.policy.compose import compose
+from auditor.policy.loader import HINT, load, rule_ids
+
+
+def load_policies(names: Sequence[str]) -> list[CompiledPolicy]:
+    """Return the policies by pack name or file, in order; raise PolicyError."""
+    return compose([policy_source(name) for name in names], read_pack)
+
+
+def check_policies(names: Sequence[str]) -> list[CompiledPolicy]:
+    """Return the policies, each checked by itself; raise PolicyError with the mistakes of all.
+
+    Their exemptions may name rules of any pack and of each other.
+    """
+    sources = [policy_source(name) for name in names]
+    known = [*sources, *(policy_source(name) for name in pack_names())]
+    ids = frozenset().union(
+        *(rule_ids(each.text, source=each.name, read_pack=read_pack) for each in known)
+    )
+    checked, mistakes = [], []
+    for each in sources:
+        try:
+            checked.append(load(each.text, source=each.name, read_pack=read_pack, elsewhere=ids))
+        except PolicyError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise PolicyError("\n".join(mistakes), hint=HINT)
+    return checked
+
+
+def stored_policies(run: Run) -> list[CompiledPolicy]:
+    """Return the policies that judged a run, as they were then; raise PolicyError."""
+    if not run.sources:
+        raise PolicyError(
+            f"the run {run.id} was kept without its policies", hint="name them with --policy"
+        )
+    return compose(run.sources, read_pack)
+
+
+def stamps(policies: Sequence[CompiledPolicy]) -> tuple[RuleStamp, ...]:
+    """Return the rules of the policies as reports show them, in order."""
+    return tuple(_stamp(rule) for policy in policies for rule in policy.rules)
+
+
+def policy_source(name: str) -> PolicySource:
+    """Return the text of a pack that we ship, or of a file; raise PolicyError."""
+    return PolicySource(name=name, text=_policy_text(name))
+
+
+def _stamp(rule: CompiledRule) -> RuleStamp:
+    return RuleStamp(
+        id=rule.id,
+        title=rule.title,
+        severity=rule.severity,
+        when=rule.when.text,
+        remedy=rule.remedy,
+        controls=rule.controls,
+    )
+
+
+def pack_names() -> list[str]:
+    """Return the names of the packs that we ship, in order."""
+    return sorted(each.name.removesuffix(".yaml") for each in _packs().iterdir())
+
+
+def read_pack(name: str) -> str:
+    """Return the text of a pack that we ship; raise KeyError naming those there are."""
+    if name not in pack_names():
+        raise KeyError(f"there is no pack {name!r} (there are {', '.join(pack_names())})")
+    return (_packs() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _packs() -> Traversable:
+    return resources.files("auditor.policy") / "packs"
+
+
+def _policy_text(name: str) -> str:
+    """Read a pack that we ship, or a file."""
+    if name in pack_names():
+        return read_pack(name)
+    path = Path(name).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PolicyError(f"{name}: it is not UTF-8 text", hint="name a YAML file") from None
+    except OSError as error:
+        raise PolicyError(
+            f"there is no policy {name!r}: {error.strerror}",
+            hint=f"name one of our packs ({', '.join(pack_names())}) or a readable file",
+        ) from None

@@ -1,0 +1,71 @@
+"""`report`: a stored run told again, or judged again by other policies or at another time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from auditor import __version__
+from auditor.config import FORMATS
+from auditor.engine.judgement import RunJudge
+from auditor.formats.stream import ReportStream
+from auditor.store.output import Output
+from auditor.store.report import StoredReport
+from auditor.store.runs import SqliteRunStore
+from auditor.wiring.policies import load_policies, stamps, stored_policies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A stored run to report on; its document reads the store, so close it last."""
+
+    run_id: str
+    document: ReportStream
+    store: SqliteRunStore
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def replay(
+    store_file: Path, run: str, *, policies: Sequence[str] = (), now: datetime | None = None
+) -> Replay:
+    """Open a stored run, judged anew where policies or a time are given; raise AuditError.
+
+    Without policies it is judged by those of the scan, as they were then; so is a run that a scan
+    did not live to judge. Nothing is asked of AWS,
+    and what the store says of the run stays as it is.
+    """
+    chosen = load_policies(policies) if policies else None
+    store = SqliteRunStore(store_file, create=False)
+    try:
+        stored = store.run(run)
+        if chosen is not None or now is not None or not store.judged(stored.id):
+            judges = stored_policies(stored) if chosen is None else chosen
+            again = replace(
+                stored,
+                now=now or stored.now,
+                policies=tuple(policy.stamp for policy in judges),
+                rules=stamps(judges),
+            )
+            judge = RunJudge(store, again.id, judges, partition=again.partition, now=again.now)
+            store.rejudge(again, judge.judged(), judge.results)
+        document = StoredReport(store.connection, stored.id, version=__version__)
+    except BaseException:
+        store.close()
+        raise
+    return Replay(run_id=stored.id, document=document, store=store)
+
+
+def write_reports(
+    output: Output, document: ReportStream, run_id: str, formats: Sequence[str]
+) -> list[Path]:
+    """Write the reports of a run; return their files. Raises AuditError."""
+    return [
+        output.write(run_id, f"report.{name}", partial(FORMATS[name], document)) for name in formats
+    ]

@@ -1,0 +1,142 @@
+"""`scan`: read, store, judge, report."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from auditor import __version__
+from auditor.aws.session import Aws
+from auditor.config import ScanOptions
+from auditor.engine.judgement import RunJudge
+from auditor.engine.scan import Scan
+from auditor.engine.tally import Tally
+from auditor.errors import AuditError, InterruptedAuditError
+from auditor.formats.stream import ReportStream
+from auditor.model.run import Run
+from auditor.policy.compiled import CompiledPolicy
+from auditor.ports import Caller, Clock
+from auditor.store.output import Output
+from auditor.store.report import StoredReport
+from auditor.store.runs import SqliteRunStore
+from auditor.targets.literal import parse_list
+from auditor.targets.resolve import resolve
+from auditor.wiring.policies import load_policies, stamps
+from auditor.wiring.report import write_reports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """A finished or interrupted scan; its document reads the store, so close it last."""
+
+    document: ReportStream
+    folder: Path
+    """Where the reports are: the link to the latest run where there could be one."""
+    interrupted: bool
+    store: SqliteRunStore
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a new run's id: its start in UTC and four random bytes."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock) -> ScanResult:
+    """Scan, judge and report; raise AuditError where that can't be done.
+
+    Policies, LISTs, credentials and the output folder are tried before anything is written. On
+    interruption what was read is kept and reported.
+    """
+    policies = load_policies(options.policies)
+    include = parse_list(options.accounts, option="--accounts")
+    exclude = parse_list(options.exclude, option="--exclude")
+    output = Output(options.output)
+    output.check()
+    aws = Aws(
+        options.connection,
+        session_name=f"iamaudit-{run_id}",
+        concurrency=options.concurrency,
+        progress=tally,
+        clock=clock,
+    )
+    async with aws.connect() as caller:
+        accounts = await resolve(
+            include,
+            exclude,
+            caller=caller,
+            organizations=aws.organizations,
+            facts=frozenset().union(*(policy.facts for policy in policies)),
+        )
+        output.prepare()
+        run = _new_run(run_id, options, policies, caller, clock.now())
+        store = SqliteRunStore(output.store)
+        try:
+            store.begin(run, accounts)
+            interrupted = await Scan(
+                sessions=aws,
+                store=store,
+                run_id=run_id,
+                concurrency=options.concurrency,
+                tally=tally,
+                clock=clock,
+            ).read(accounts)
+            store.finish(
+                replace(
+                    run,
+                    finished_at=None if interrupted else clock.now(),
+                    api_calls=dict(tally.calls),
+                    throttled=tally.throttles,
+                )
+            )
+            try:
+                document = _judge(store, run, policies)
+                write_reports(output, document, run_id, options.formats)
+                folder = output.link_latest(run_id)
+            except AuditError as error:
+                if not interrupted:
+                    raise
+                raise InterruptedAuditError(
+                    f"interrupted, and not reported: {error}",
+                    hint=f"what was read is kept in {output.store}",
+                ) from None
+        except BaseException:
+            store.close()
+            raise
+    return ScanResult(document=document, folder=folder, interrupted=interrupted, store=store)
+
+
+def _new_run(
+    run_id: str,
+    options: ScanOptions,
+    policies: Sequence[CompiledPolicy],
+    caller: Caller,
+    started_at: datetime,
+) -> Run:
+    return Run(
+        id=run_id,
+        started_at=started_at,
+        finished_at=None,
+        now=options.now or started_at,
+        source="live",
+        partition=caller.partition,
+        caller_arn=caller.arn,
+        policies=tuple(policy.stamp for policy in policies),
+        sources=tuple(policy.source for policy in policies),
+        rules=stamps(policies),
+        api_calls={},
+        throttled=0,
+    )
+
+
+def _judge(store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy]) -> StoredReport:
+    judge = RunJudge(store, run.id, policies, partition=run.partition, now=run.now)
+    store.record(run.id, judge.judged(), judge.results)
+    return StoredReport(store.connection, run.id, version=__version__)
