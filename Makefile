@@ -4,13 +4,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCK   := .ci/requirements.lock
 READY  := $(VENV)/.ready
+# An emulator of AWS that checks permissions; needs an SDK of its own, so an environment as well.
+MINISTACK := .venv-ministack
 
 .PHONY: demo test bench check format lint types layers generated wheel docs lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
 
-test: $(READY)            ## every test
+test: $(READY) $(MINISTACK)/.ready   ## every test
 	$(BIN)/pytest
 
 bench: $(READY)           ## speed and memory, as ratios and against their budgets
@@ -43,13 +45,20 @@ lock:                     ## renew the locked versions (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --no-emit-package iamaudit \
 	  -o $(LOCK) pyproject.toml
+	echo 'ministack==1.5.33' | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o .ci/ministack.lock -
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(MINISTACK) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(READY): pyproject.toml $(LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "iamaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(MINISTACK)/.ready: .ci/ministack.lock
+	$(PYTHON) -m venv $(MINISTACK)
+	$(MINISTACK)/bin/python -m pip install --quiet --require-hashes -r $<
 	touch $@

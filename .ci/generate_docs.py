@@ -11,22 +11,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from auditor.aws.permissions import READS_TO_WRITE, SECRET_ACTIONS
 from auditor.cli.exits import ExitCode
 from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
 from auditor.policy import cases
 from auditor.policy import document as policy_document
 from auditor.policy.catalogue import FACTS
+from auditor.remediation.actions import GRANTS
 from auditor.wiring import load_policies, pack_names
 
+KEY_ACTIONS = sorted({action for actions in GRANTS.values() for action in actions})
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/policy.md")
+DOCUMENTS = ("README.md", "docs/policy.md", "docs/remediation.md")
 
 MEANINGS = {
     ExitCode.CLEAN: "no open finding at or above `--fail-on`",
     ExitCode.FINDINGS: "open findings at or above `--fail-on` (default `low`)",
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.INCOMPLETE: "some account was not read whole, or some key could not be judged",
-    ExitCode.NOTHING: "nothing could be audited",
+    ExitCode.NOTHING: "nothing could be audited, or not all of a plan was applied",
     ExitCode.INTERRUPTED: "interrupted; what was read is kept and reported",
 }
 
@@ -51,6 +54,13 @@ def rules() -> str:
 
 def read_policy() -> str:
     return _json({"Version": "2012-10-17", "Statement": [statement(*SCAN_ACTIONS)]})
+
+
+def write_policy() -> str:
+    granted = statement(*KEY_ACTIONS, *READS_TO_WRITE)
+    secrets = statement(*SECRET_ACTIONS)
+    resource = {"Resource": "arn:aws:secretsmanager:*:*:secret:iamaudit/*"}
+    return _json({"Version": "2012-10-17", "Statement": [granted, {**secrets, **resource}]})
 
 
 def caller_policy() -> str:
@@ -111,6 +121,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "packs": packs,
     "read-policy": read_policy,
     "rules": rules,
+    "write-policy": write_policy,
 }
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from auditor.aws.session import Connection
+from auditor.aws.connection import Connection
 from auditor.errors import AuditError
 from auditor.formats import html, json
 from auditor.formats.stream import ReportStream
 from auditor.model.finding import Severity
+from auditor.remediation.planner import Planning
 
 Write: TypeAlias = Callable[[ReportStream, TextIO], None]
 
@@ -39,6 +40,8 @@ class ScanOptions:
     """None: findings never fail the run."""
     now: datetime | None = None
     """The instant to judge at; None: the start of the scan."""
+    planning: Planning | None = None
+    """What a plan may do, where one is wanted."""
 
 
 def parse_instant(text: str) -> datetime:

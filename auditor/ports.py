@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.finding import JudgedKey
 from auditor.model.identity import IamUser
 from auditor.model.inventory import AccountInventory, UserInventory
+from auditor.model.outcome import JournalLine, Step
+from auditor.model.plan import Action, Plan
 from auditor.model.run import Run, RunResults
 from auditor.model.unknown import Known
 
@@ -187,4 +189,122 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedKey:
+    """A new access key; the secret is shown to nobody but the sink."""
+
+    id: AccessKeyId
+    created_at: datetime
+    secret: str = field(repr=False)
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a session for writing may do: each action on these resources, and to read anything."""
+
+    actions: Mapping[str, tuple[str, ...]] = field(hash=False)
+    """ARNs by action: `{"iam:UpdateAccessKey": ("arn:aws:iam::111111111111:user/amy",)}`."""
+
+
+class IamWriter(Protocol):
+    """What an apply asks of one account; each method raises AwsFailure.
+
+    The calls that change something are sent once: a repetition is the caller's to decide.
+    """
+
+    async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
+        """Return all keys of a user (ListAccessKeys), their last use not yet asked."""
+        ...
+
+    async def last_use(self, key_id: AccessKeyId) -> LastUse:
+        """Return Used or NeverUsed (GetAccessKeyLastUsed)."""
+        ...
+
+    async def user_tags(self, user_name: str) -> Mapping[str, str]:
+        """Return the tags of a user (ListUserTags)."""
+        ...
+
+    async def quarantined(self, user_name: str) -> bool:
+        """Whether a quarantine policy is attached to the user (ListAttachedUserPolicies)."""
+        ...
+
+    async def set_status(self, user_name: str, key_id: AccessKeyId, status: KeyStatus) -> str:
+        """Make a key Active or Inactive (UpdateAccessKey); return the request id."""
+        ...
+
+    async def delete_key(self, user_name: str, key_id: AccessKeyId) -> str:
+        """Delete a key (DeleteAccessKey); return the request id."""
+        ...
+
+    async def create_key(self, user_name: str) -> CreatedKey:
+        """Create a key (CreateAccessKey)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenForWriting:
+    """An account that a session for writing could be had for."""
+
+    writer: IamWriter
+    via: Via
+    role_arn: str | None
+
+
+class WriteSessions(Protocol):
+    """The way into accounts for changing them."""
+
+    def open_for(
+        self, account: Account, grant: Grant
+    ) -> AbstractAsyncContextManager[OpenForWriting]:
+        """Give a session that may do what is granted while the context lasts; raise AwsFailure.
+
+        A grant that is too large for one session fails with the code PackedPolicyTooLarge.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose key it is."""
+
+    account: Account
+    user_name: str
+
+
+class SecretSink(Protocol):
+    """Where the secret of a new key is put; both methods raise AwsFailure or AuditError."""
+
+    async def put(self, owner: Owner, key: CreatedKey) -> str:
+        """Store id and secret, read them back, and return where they are."""
+        ...
+
+    async def find(self, owner: Owner, key_id: AccessKeyId) -> str | None:
+        """Return where the secret of this key is, if it is there whole."""
+        ...
+
+
+class Journal(Protocol):
+    """What was done, line by line; each is on the disk when `append` returns.
+
+    Blocks while it writes: to be called from the writer's thread.
+    """
+
+    def append(
+        self,
+        *,
+        at: datetime,
+        plan: Plan,
+        action: Action,
+        step: Step,
+        detail: Mapping[str, object],
+    ) -> None:
+        """Add a line."""
+        ...
+
+    def lines(self, plan_id: str) -> Sequence[JournalLine]:
+        """Return the lines of a plan, in order."""
         ...

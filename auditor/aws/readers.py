@@ -25,14 +25,14 @@ class ClientReader:
 
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
         """Yield ListUsers page by page."""
-        async for page in self._pages("list_users", "iam:ListUsers"):
+        async for page in pages(self._client, "list_users", "iam:ListUsers"):
             with failures("iam:ListUsers"):
                 users = [
                     IamUser(
                         name=user["UserName"],
                         arn=user["Arn"],
                         path=user["Path"],
-                        created_at=_utc(user["CreateDate"]),
+                        created_at=utc(user["CreateDate"]),
                     )
                     for user in page["Users"]
                 ]
@@ -45,11 +45,11 @@ class ClientReader:
                 AccessKey(
                     id=AccessKeyId(key["AccessKeyId"]),
                     status=KeyStatus(key["Status"]),
-                    created_at=_utc(key["CreateDate"]),
+                    created_at=utc(key["CreateDate"]),
                     last_use=_NOT_ASKED,
                 )
-                async for page in self._pages(
-                    "list_access_keys", "iam:ListAccessKeys", UserName=user_name
+                async for page in pages(
+                    self._client, "list_access_keys", "iam:ListAccessKeys", UserName=user_name
                 )
                 for key in page["AccessKeyMetadata"]
             ]
@@ -62,7 +62,7 @@ class ClientReader:
             service, region = used["ServiceName"], used["Region"]
             if "LastUsedDate" not in used:
                 return NeverUsed()
-            return Used(at=_utc(used["LastUsedDate"]), service=service, region=region)
+            return Used(at=utc(used["LastUsedDate"]), service=service, region=region)
 
     async def generate_credential_report(self) -> bool:
         """Ask for a credential report; whether one is complete."""
@@ -74,17 +74,18 @@ class ClientReader:
         """Return the complete credential report."""
         with failures(credential_report.OPERATION):
             answer = await self._client.get_credential_report()
-            return credential_report.parse(answer["Content"], _utc(answer["GeneratedTime"]))
+            return credential_report.parse(answer["Content"], utc(answer["GeneratedTime"]))
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         """Return tags, groups, policies, rights and quarantine of all users."""
-        pages = self._pages(
+        found = pages(
+            self._client,
             "get_account_authorization_details",
             authorization_details.OPERATION,
             Filter=authorization_details.FILTERS,
         )
         with failures(authorization_details.OPERATION):
-            return authorization_details.digest([page async for page in pages])
+            return authorization_details.digest([page async for page in found])
 
     async def has_password(self, user_name: str) -> bool:
         """Whether the user has a console password."""
@@ -108,7 +109,8 @@ class ClientReader:
         names: set[str] = set()
         for arn in authorization_details.quarantine_policies(self._partition):
             try:
-                async for page in self._pages(
+                async for page in pages(
+                    self._client,
                     "list_entities_for_policy",
                     "iam:ListEntitiesForPolicy",
                     PolicyArn=arn,
@@ -120,17 +122,19 @@ class ClientReader:
                     raise
         return frozenset(names)
 
-    async def _pages(self, method: str, operation: str, **arguments: Any) -> AsyncIterator[Any]:
-        paginator = self._client.get_paginator(method)
-        pages = paginator.paginate(**arguments, PaginationConfig={"PageSize": _PAGE})
-        iterator = aiter(pages)
-        while True:
-            with failures(operation):
-                page = await anext(iterator, None)
-            if page is None:
-                return
-            yield page
+
+async def pages(client: Any, method: str, operation: str, **arguments: Any) -> AsyncIterator[Any]:
+    """Yield the pages of an IAM operation, 1000 items each; raise AwsFailure."""
+    paginator = client.get_paginator(method)
+    iterator = aiter(paginator.paginate(**arguments, PaginationConfig={"PageSize": _PAGE}))
+    while True:
+        with failures(operation):
+            page = await anext(iterator, None)
+        if page is None:
+            return
+        yield page
 
 
-def _utc(at: datetime) -> datetime:
+def utc(at: datetime) -> datetime:
+    """Return the instant in UTC."""
     return at.astimezone(UTC)

@@ -1,69 +1,54 @@
-"""The caller's credentials, and from them a session in each account.
+"""The caller's credentials, and from them a session in each account."""
 
-One aioboto3 session and one loader of service models serve all accounts: a session of its own
-costs an account 109 ms of CPU for loading the models again.
-"""
-
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import aioboto3
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
-from auditor import __version__
+from auditor.aws.caller import check_account, identity, no_caller
+from auditor.aws.clients import Clients, configured_key_ids, signing_key_id
+from auditor.aws.connection import Connection
 from auditor.aws.credentials import RoleCredentials
-from auditor.aws.errors import THROTTLE_CODES, failures
+from auditor.aws.errors import failures
 from auditor.aws.organizations import OrganizationsReader
-from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, session_policy
+from auditor.aws.permissions import (
+    WRITING,
+    ForbiddenActionError,
+    check_size,
+    secret_session_policy,
+    session_policy,
+    write_session_policy,
+)
 from auditor.aws.readers import ClientReader
-from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
-from auditor.model.account import Account, Via, parse_account_id
-from auditor.ports import Caller, Clock, OpenAccount, Progress
+from auditor.aws.secrets import Secrets
+from auditor.aws.writer import ClientWriter
+from auditor.errors import AwsFailure, FailureKind
+from auditor.model.account import Account, Via
+from auditor.ports import Caller, Clock, Grant, OpenAccount, OpenForWriting, Progress
 
-_DEFAULT_REGION = "us-east-1"
+__all__ = ["Aws", "Connection", "ForbiddenActionError"]
+
 _FIRST_ATTEMPTS, _ATTEMPTS = 3, 8
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How to reach AWS, as the operator gave it."""
+class _Entry:
+    """Whose credentials are used in an account."""
 
-    role_names: tuple[str, ...] = ("iamaudit-read",)
-    """Tried in order in each account but the caller's own; may contain a path."""
-    external_id: str | None = None
-    source_identity: str | None = None
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-
-
-class ForbiddenActionError(RuntimeError):
-    """Raised when the code asks AWS for an action that this run has no business with: a bug."""
-
-
-_assumed: ContextVar[RoleCredentials | None] = ContextVar("_assumed", default=None)
-
-
-class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
-    """A session whose clients are made with the credentials of the account at hand."""
-
-    async def get_credentials(self) -> Any:
-        return _assumed.get() or await super().get_credentials()
+    session: aioboto3.Session
+    credentials: RoleCredentials | None
+    via: Via
+    role_arn: str | None
 
 
 class Aws:
-    """The way to AWS: the caller, the organization, and sessions in accounts (port Sessions)."""
+    """The way to AWS: the caller, the organization, and sessions in accounts.
+
+    Ports Sessions and WriteSessions.
+    """
 
     def __init__(
         self,
@@ -74,23 +59,30 @@ class Aws:
         progress: Progress,
         clock: Clock,
         attempts: int = _ATTEMPTS,
+        writes: bool = False,
     ) -> None:
+        """Raise AuditError where the profile is none.
+
+        Only with `writes` does the door let through what `open_for` and `open_secrets` are for.
+        """
         self._connection = connection
         self._session_name = session_name
-        self._progress = progress
-        self._concurrency = concurrency
-        self._attempts = attempts
         try:
-            self._own = self._session(connection.profile)
+            self._clients = Clients(
+                connection,
+                concurrency=concurrency,
+                progress=progress,
+                attempts=attempts,
+                permits=WRITING if writes else frozenset(),
+            )
         except AwsFailure as failure:
-            raise _no_caller(failure) from None
-        self._loader = self._own._session.get_component("data_loader")
-        self._profiles: dict[str, aioboto3.Session] = {}
-        self._clients = AsyncExitStack()
+            raise no_caller(failure) from None
+        self._stay_open = AsyncExitStack()
         self._sts: Any = None
         self._organizations: Any = None
         self.organizations = OrganizationsReader(self._organizations_client, clock)
         self._caller: Caller | None = None
+        self._signing_key_id: str | None = None
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Caller]:
@@ -98,27 +90,17 @@ class Aws:
 
         The caller's own clients stay open while the context lasts.
         """
+        own = self._clients.own
         try:
-            async with self._client(self._own, "sts", attempts=_FIRST_ATTEMPTS) as sts:
-                self._caller = await _identity(sts)
+            async with self._clients.client(own, "sts", attempts=_FIRST_ATTEMPTS) as sts:
+                self._caller = await identity(sts)
+            self._signing_key_id = await signing_key_id(own)
         except AwsFailure as failure:
-            raise _no_caller(failure) from None
-        async with AsyncExitStack() as self._clients:
-            self._sts = await self._clients.enter_async_context(self._client(self._own, "sts"))
+            raise no_caller(failure) from None
+        async with AsyncExitStack() as self._stay_open:
+            sts = self._clients.client(own, "sts")
+            self._sts = await self._stay_open.enter_async_context(sts)
             yield self._caller
-
-    def open(self, account: Account) -> AbstractAsyncContextManager[OpenAccount]:
-        """Give a reader of the account while the context lasts; raise AwsFailure.
-
-        A role is assumed except in the caller's own account and where a profile is the way in;
-        a role ARN given for the account is assumed in any case.
-        """
-        if account.role_arn is not None:
-            return self._open_role(account, [account.role_arn])
-        if account.profile is not None or account.id == self.caller.account_id:
-            return self._open_directly(account)
-        prefix = f"arn:{self.caller.partition}:iam::{account.id}:role/"
-        return self._open_role(account, [prefix + name for name in self._connection.role_names])
 
     @property
     def caller(self) -> Caller:
@@ -127,50 +109,134 @@ class Aws:
             raise RuntimeError("connect() first")
         return self._caller
 
-    @asynccontextmanager
-    async def _open_directly(self, account: Account) -> AsyncIterator[OpenAccount]:
-        session = self._own
-        if account.profile is not None:
-            session = self._profile(account.profile)
-            async with self._client(session, "sts") as sts:
-                found = (await _identity(sts)).account_id
-            _check_account(account, found, f"the profile {account.profile}")
-        async with self._client(session, "iam") as client:
-            reader = ClientReader(client, self.caller.partition)
-            yield OpenAccount(reader=reader, via=Via.CALLER, role_arn=None)
+    def known_key_ids(self) -> frozenset[str]:
+        """Return the access keys that the operator works with; raise AuditError.
+
+        All in this machine's AWS configuration, and once connected the one that signs.
+        """
+        try:
+            known = configured_key_ids()
+        except AwsFailure as failure:
+            raise no_caller(failure) from None
+        return known if self._signing_key_id is None else known | {self._signing_key_id}
 
     @asynccontextmanager
-    async def _open_role(self, account: Account, arns: list[str]) -> AsyncIterator[OpenAccount]:
+    async def open(self, account: Account) -> AsyncIterator[OpenAccount]:
+        """Give a reader of the account while the context lasts; raise AwsFailure.
+
+        A role is assumed except in the caller's own account and where a profile is the way in;
+        a role ARN given for the account is assumed in any case.
+        """
+        if account.role_arn is not None:
+            way = self._by_role(account, [account.role_arn], session_policy())
+        elif self._is_direct(account):
+            way = self._directly(account)
+        else:
+            arns = [self._role_arn(account, name) for name in self._connection.role_names]
+            way = self._by_role(account, arns, session_policy())
+        async with way as entry, self._client(entry, "iam") as client:
+            reader = ClientReader(client, self.caller.partition)
+            yield OpenAccount(reader=reader, via=entry.via, role_arn=entry.role_arn)
+
+    @asynccontextmanager
+    async def open_for(self, account: Account, grant: Grant) -> AsyncIterator[OpenForWriting]:
+        """Give a writer of the account while the context lasts; raise AwsFailure.
+
+        The role for writing is assumed, under a session policy of the grant; in the caller's own
+        account and where a profile is the way in, the writer and the door hold to it. A grant
+        that is too large for one session fails with the code PackedPolicyTooLarge.
+        """
+        way = self._to_write(account, write_session_policy(grant))
+        async with (
+            way as entry,
+            self._client(entry, "iam") as reading,
+            self._client(entry, "iam", attempts=1) as changing,
+        ):
+            writer = ClientWriter(
+                reading=reading,
+                changing=changing,
+                partition=self.caller.partition,
+                account_id=account.id,
+                grant=grant,
+            )
+            yield OpenForWriting(writer=writer, via=entry.via, role_arn=entry.role_arn)
+
+    @asynccontextmanager
+    async def open_secrets(
+        self, account: Account, *, region: str | None = None
+    ) -> AsyncIterator[Secrets]:
+        """Give the account's secrets while the context lasts; raise AwsFailure.
+
+        The way in is that of `open_for`. `region` None is that of the connection or the profile.
+        """
+        policy = secret_session_policy(self.caller.partition, account.id)
+        async with (
+            self._to_write(account, policy) as entry,
+            self._client(entry, "secretsmanager", region=region) as client,
+        ):
+            yield Secrets(client)
+
+    def _is_direct(self, account: Account) -> bool:
+        return account.profile is not None or account.id == self.caller.account_id
+
+    def _role_arn(self, account: Account, name: str) -> str:
+        return f"arn:{self.caller.partition}:iam::{account.id}:role/{name}"
+
+    def _client(
+        self, entry: _Entry, service: str, **options: Any
+    ) -> AbstractAsyncContextManager[Any]:
+        return self._clients.client(
+            entry.session, service, credentials=entry.credentials, **options
+        )
+
+    def _to_write(self, account: Account, policy: str) -> AbstractAsyncContextManager[_Entry]:
+        if self._is_direct(account):
+            return self._directly(account)
+        arn = self._role_arn(account, self._connection.write_role_name)
+        return self._by_role(account, [arn], check_size(policy))
+
+    @asynccontextmanager
+    async def _directly(self, account: Account) -> AsyncIterator[_Entry]:
+        session = self._clients.own
+        if account.profile is not None:
+            session = self._clients.profile(account.profile)
+            async with self._clients.client(session, "sts") as sts:
+                found = (await identity(sts)).account_id
+            check_account(account, found, f"the profile {account.profile}")
+        yield _Entry(session=session, credentials=None, via=Via.CALLER, role_arn=None)
+
+    @asynccontextmanager
+    async def _by_role(
+        self, account: Account, arns: Sequence[str], policy: str
+    ) -> AsyncIterator[_Entry]:
+        """Assume the first role that lets us; raise the last refusal.
+
+        The client that assumes it stays open, for the credentials to be renewed.
+        """
         async with AsyncExitStack() as stack:
             sts = self._sts
             if account.profile is not None:
-                session = self._profile(account.profile)
-                sts = await stack.enter_async_context(self._client(session, "sts"))
-            credentials, arn = await self._assume_first(sts, account, arns)
-            with _acting_as(credentials):
-                client = await stack.enter_async_context(self._client(self._own, "iam"))
-            reader = ClientReader(client, self.caller.partition)
-            yield OpenAccount(reader=reader, via=Via.ROLE, role_arn=arn)
-
-    async def _assume_first(
-        self, sts: Any, account: Account, arns: list[str]
-    ) -> tuple[RoleCredentials, str]:
-        """Assume the first role that lets us; raise the last refusal."""
-        refused: AwsFailure | None = None
-        for arn in arns:
-            try:
-                credentials = await RoleCredentials.assume(partial(self._assume, sts, account, arn))
-            except AwsFailure as failure:
-                if failure.kind is not FailureKind.DENIED:
-                    raise
-                refused = failure
+                session = self._clients.profile(account.profile)
+                sts = await stack.enter_async_context(self._clients.client(session, "sts"))
+            refused: AwsFailure | None = None
+            for arn in arns:
+                try:
+                    credentials = await RoleCredentials.assume(
+                        partial(self._assume, sts, account, arn, policy)
+                    )
+                except AwsFailure as failure:
+                    if failure.kind is not FailureKind.DENIED:
+                        raise
+                    refused = failure
+                else:
+                    break
             else:
-                return credentials, arn
-        if refused is None:
-            raise RuntimeError("no role to assume")
-        raise refused
+                raise refused or RuntimeError("no role to assume")
+            yield _Entry(
+                session=self._clients.own, credentials=credentials, via=Via.ROLE, role_arn=arn
+            )
 
-    async def _assume(self, sts: Any, account: Account, arn: str) -> Mapping[str, Any]:
+    async def _assume(self, sts: Any, account: Account, arn: str, policy: str) -> Mapping[str, Any]:
         optional = {
             "ExternalId": account.external_id or self._connection.external_id,
             "SourceIdentity": self._connection.source_identity,
@@ -179,141 +245,16 @@ class Aws:
             answer = await sts.assume_role(
                 RoleArn=arn,
                 RoleSessionName=self._session_name,
-                Policy=session_policy(),
+                Policy=policy,
                 **{name: value for name, value in optional.items() if value is not None},
             )
             credentials: Mapping[str, Any] = answer["Credentials"]
             assumed = str(answer["AssumedRoleUser"]["Arn"])
-        _check_account(account, assumed.split(":")[4], f"the role {arn}")
+        check_account(account, assumed.split(":")[4], f"the role {arn}")
         return credentials
-
-    @asynccontextmanager
-    async def _client(
-        self, session: aioboto3.Session, service: str, *, attempts: int | None = None
-    ) -> AsyncIterator[Any]:
-        """Give a client; its creation fails as AwsFailure, like its calls."""
-        config = AioConfig(
-            retries={"mode": "adaptive", "total_max_attempts": attempts or self._attempts},
-            max_pool_connections=self._concurrency,
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
-            user_agent_extra=f"iamaudit/{__version__}",
-        )
-        async with AsyncExitStack() as stack:
-            made = session.client(
-                service,
-                region_name=session.region_name or _DEFAULT_REGION,
-                endpoint_url=self._connection.endpoint_url,
-                config=config,
-            )
-            with failures(f"{service}:*"), _endpoint_mistakes(service):
-                client = await stack.enter_async_context(made)
-            yield client
 
     async def _organizations_client(self) -> Any:
         if self._organizations is None:
-            client = self._client(self._own, "organizations")
-            self._organizations = await self._clients.enter_async_context(client)
+            client = self._clients.client(self._clients.own, "organizations")
+            self._organizations = await self._stay_open.enter_async_context(client)
         return self._organizations
-
-    def _profile(self, name: str) -> aioboto3.Session:
-        if name not in self._profiles:
-            self._profiles[name] = self._session(name, loader=self._loader)
-        return self._profiles[name]
-
-    def _session(self, profile: str | None, *, loader: Any = None) -> aioboto3.Session:
-        inner = _SharedSession()
-        if loader is not None:
-            inner.register_component("data_loader", loader)
-        events = inner.get_component("event_emitter")
-        events.register("before-call", self._before_call)
-        events.register("response-received", self._response_received)
-        with failures("sts:GetCallerIdentity"):
-            return aioboto3.Session(
-                botocore_session=inner, profile_name=profile, region_name=self._connection.region
-            )
-
-    def _before_call(self, model: Any, **_: Any) -> None:
-        """Count every call; refuse what no scan has a reason to ask for."""
-        action = f"{model.service_model.signing_name}:{model.name}"
-        if action not in PERMITTED:
-            raise ForbiddenActionError(action)
-        if action not in CREDENTIAL_ACTIONS:
-            self._progress.called(action)
-
-    def _response_received(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
-        code = (parsed_response or {}).get("Error", {}).get("Code")
-        if code in THROTTLE_CODES:
-            self._progress.throttled()
-
-
-@contextmanager
-def _endpoint_mistakes(service: str) -> Iterator[None]:
-    """Raise AwsFailure for what the SDK raises where an endpoint is no URL."""
-    try:
-        yield
-    except ValueError as error:
-        raise AwsFailure(
-            operation=f"{service}:*",
-            code="InvalidEndpoint",
-            message=str(error),
-            kind=FailureKind.OTHER,
-        ) from None
-
-
-@contextmanager
-def _acting_as(credentials: RoleCredentials) -> Iterator[None]:
-    """Make the clients created inside sign with these credentials."""
-    token = _assumed.set(credentials)
-    try:
-        yield
-    finally:
-        _assumed.reset(token)
-
-
-async def _identity(sts: Any) -> Caller:
-    with failures("sts:GetCallerIdentity"):
-        answer = await sts.get_caller_identity()
-        arn = str(answer["Arn"])
-        return Caller(
-            account_id=parse_account_id(answer["Account"]), arn=arn, partition=arn.split(":")[1]
-        )
-
-
-def _check_account(account: Account, found: str, by: str) -> None:
-    """Raise AwsFailure unless the credentials that were had are those of the account."""
-    if found != account.id:
-        raise AwsFailure(
-            operation="sts:GetCallerIdentity",
-            code="WrongAccount",
-            message=f"{by} leads to account {found}",
-            kind=FailureKind.OTHER,
-        )
-
-
-def _no_caller(failure: AwsFailure) -> AuditError:
-    """Say what is wrong with the caller's credentials, and the mend."""
-    if failure.code == "NoCredentialsError":
-        return AuditError(
-            "no AWS credentials were found",
-            hint="sign in (aws sso login), set AWS_PROFILE, or give --profile",
-        )
-    if failure.code == "ProfileNotFound":
-        return AuditError(failure.message, hint="aws configure list-profiles shows those there are")
-    if failure.code == "InvalidEndpoint":
-        return AuditError(failure.message, hint="mend --endpoint-url, or AWS_ENDPOINT_URL")
-    if failure.kind is FailureKind.DENIED:
-        return AuditError(
-            f"AWS refuses the credentials: {failure}",
-            hint="check the role that the profile assumes, or choose another with --profile",
-        )
-    if failure.kind is FailureKind.CREDENTIALS:
-        return AuditError(
-            f"AWS does not accept the credentials: {failure.code}: {failure.message}",
-            hint="renew them (aws sso login), or choose others with --profile; "
-            "outside the commercial partition, give --region as well",
-        )
-    return NothingAuditedError(
-        f"AWS can't be reached: {failure.code}: {failure.message}",
-        hint="check the network, the proxy, --region and --endpoint-url",
-    )

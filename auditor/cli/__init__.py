@@ -6,12 +6,17 @@ import traceback
 import typer
 
 from auditor import __version__
+from auditor.cli.apply import apply
 from auditor.cli.demo import demo
 from auditor.cli.exits import ExitCode
+from auditor.cli.history import history
+from auditor.cli.keys import keys
+from auditor.cli.plan import plan
 from auditor.cli.policy import policy
 from auditor.cli.report import report
 from auditor.cli.scan import scan
 from auditor.cli.schema import schema
+from auditor.cli.undo import undo
 from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
 from auditor.formats.templates import printable
 
@@ -24,6 +29,11 @@ app = typer.Typer(
 app.command()(scan)
 app.command()(demo)
 app.command()(report)
+app.command()(plan)
+app.command()(apply)
+app.command()(undo)
+app.command()(history)
+app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 app.command()(schema)
 

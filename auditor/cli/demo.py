@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from auditor.aws.session import Connection
+from auditor.aws.connection import Connection
 from auditor.cli import options as given
 from auditor.cli.exits import ExitCode
 from auditor.cli.run import run_scan

@@ -1,5 +1,7 @@
 """What the exit code says."""
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import IntEnum
 
 from auditor.formats.stream import ReportStream
@@ -34,7 +36,30 @@ def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: 
     if not coverage["complete"]:
         return ExitCode.INCOMPLETE
     if fail_on is not None and any(
-        number and Severity(name).rank <= fail_on.rank for name, number in summary["open"].items()
+        number and Severity(name).rank <= fail_on.rank
+        for name, number in _left(document, summary["open"]).items()
     ):
         return ExitCode.FINDINGS
     return ExitCode.CLEAN
+
+
+def _left(document: ReportStream, open_: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the open findings by severity, without those of keys that the plan took away."""
+    plan = document.plan()
+    taken = {
+        (action["account_id"], action["access_key_id"])
+        for action in (plan["actions"] if plan else ())
+        if action["kind"] in {"deactivate", "delete"}
+        and action["outcome"] is not None
+        and action["outcome"]["result"] == "applied"
+        and not action["outcome"]["undone"]
+    }
+    if not taken:
+        return open_
+    mended = Counter(
+        finding["severity"]
+        for finding in document.findings()
+        if finding["status"] == "open"
+        and (finding["account_id"], finding["access_key_id"]) in taken
+    )
+    return {name: number - mended[name] for name, number in open_.items()}

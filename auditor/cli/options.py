@@ -38,6 +38,16 @@ RoleNames = Annotated[
         help="role to assume in each account but the caller's own; repeatable, tried in order",
     ),
 ]
+WriteRoleName = Annotated[
+    str,
+    typer.Option(
+        "--write-role-name",
+        envvar="IAMAUDIT_WRITE_ROLE_NAME",
+        metavar="NAME",
+        rich_help_panel=CONNECTING,
+        help="role to assume for changing keys, in each account but the caller's own",
+    ),
+]
 ExternalId = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,7 @@
-"""Running a scan for a command: progress, summary, exit code."""
+"""Running a scan for a command: progress, summary, remediation, exit code."""
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -8,21 +9,34 @@ import anyio
 import typer
 from rich.console import Console
 
-from auditor.cli import progress, summary
+from auditor.cli import planning, progress, summary
 from auditor.cli.exits import ExitCode, exit_code
 from auditor.config import ScanOptions
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.store.output import STORE
-from auditor.wiring import ScanResult, SystemClock, new_run_id, scan
+from auditor.wiring import ScanResult, SystemClock, new_run_id, scan, write_reports
+from auditor.wiring.remediation import Applied, ApplyOptions
+from auditor.wiring.remediation import apply as carry_out
 
 _LEVELS = ("debug", "info", "warning", "error")
 
 
-def run_scan(options: ScanOptions, *, quiet: bool, log_level: str) -> tuple[ExitCode, Path | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remediation:
+    """What `--remediate apply` may do, and whether somebody has to be asked."""
+
+    options: ApplyOptions
+    yes: bool
+
+
+def run_scan(
+    options: ScanOptions, *, quiet: bool, log_level: str, remediation: Remediation | None = None
+) -> tuple[ExitCode, Path | None]:
     """Scan, print the summary on stdout; return the exit code and where the reports are.
 
-    Raises AuditError.
+    With `remediation` the scan's plan is applied, and the reports have its outcomes. Raises
+    AuditError.
     """
     _log_to_stderr(log_level)
     tally, clock = Tally(), SystemClock()
@@ -36,10 +50,43 @@ def run_scan(options: ScanOptions, *, quiet: bool, log_level: str) -> tuple[Exit
     with result:
         console = Console()
         summary.show(result.document, console)
+        applied = None
+        if result.plan is not None:
+            if remediation is None:
+                planning.show_plan(result.plan, console)
+            elif not result.interrupted:
+                applied = _apply(result, options, remediation, console)
         for name in options.formats:
             console.print(result.folder / f"report.{name}", markup=False, soft_wrap=True)
-        code = exit_code(result.document, fail_on=options.fail_on, interrupted=result.interrupted)
-        return code, result.folder
+        return _code(result, options, applied), result.folder
+
+
+def _apply(
+    result: ScanResult, options: ScanOptions, remediation: Remediation, console: Console
+) -> Applied:
+    """Apply the scan's plan, and write the reports again with what came of it."""
+    assert result.plan is not None  # noqa: S101 -- the caller looked
+    applied: Applied = anyio.run(
+        partial(
+            carry_out,
+            result.plan,
+            result.output.store,
+            remediation.options,
+            clock=SystemClock(),
+            confirm=partial(planning.confirm, console=console, yes=remediation.yes),
+        )
+    )
+    planning.show_outcomes(applied, console)
+    write_reports(result.output, result.document, result.plan.run_id, options.formats)
+    return applied
+
+
+def _code(result: ScanResult, options: ScanOptions, applied: Applied | None) -> ExitCode:
+    interrupted = result.interrupted or (applied is not None and applied.interrupted)
+    code = exit_code(result.document, fail_on=options.fail_on, interrupted=interrupted)
+    if applied is not None and not applied.complete and code is not ExitCode.INTERRUPTED:
+        return ExitCode.NOTHING
+    return code
 
 
 def _log_to_stderr(level: str) -> None:

@@ -1,12 +1,16 @@
 """`iamaudit scan`: read every key, judge it, report."""
 
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from auditor.aws.session import Connection
+from auditor.aws.connection import Connection
 from auditor.cli import options as given
-from auditor.cli.run import run_scan
+from auditor.cli import planning
+from auditor.cli.connection import connected
+from auditor.cli.run import Remediation, run_scan
 from auditor.config import (
     DEFAULT_CONCURRENCY,
     DEFAULT_FORMATS,
@@ -15,22 +19,48 @@ from auditor.config import (
     parse_formats,
     parse_instant,
 )
+from auditor.errors import AuditError
+from auditor.wiring.remediation import ApplyOptions
 
 
+class Remediate(StrEnum):
+    """How far a scan goes beyond looking."""
+
+    DRY_RUN = "dry-run"
+    APPLY = "apply"
+
+
+@connected
 def scan(
     *,
     accounts: given.Accounts = ["self"],
     exclude: given.Exclude = [],
-    role_name: given.RoleNames = ["iamaudit-read"],
-    external_id: given.ExternalId = None,
-    source_identity: given.SourceIdentity = None,
-    profile: given.Profile = None,
-    region: given.Region = None,
-    endpoint_url: given.EndpointUrl = None,
+    connection: Connection,
     concurrency: given.Concurrency = DEFAULT_CONCURRENCY,
     policy: given.Policies = ["baseline"],
     now: given.Now = None,
     fail_on: given.FailOn = "low",
+    remediate: Annotated[
+        Remediate | None,
+        typer.Option(
+            "--remediate",
+            rich_help_panel=planning.PLANNING,
+            help="plan what to change; apply changes it after a confirmation",
+            show_default=False,
+        ),
+    ] = None,
+    only: planning.Only = [],
+    limit: planning.Limit = None,
+    protect: planning.Protect = [],
+    protect_tag: planning.ProtectTag = None,
+    allow_delete: planning.AllowDelete = False,
+    allow_rotate: planning.AllowRotate = False,
+    sink: planning.Sink = None,
+    kms_key_id: planning.KmsKey = None,
+    max_actions: planning.MaxActions = planning.DEFAULT_MAX_ACTIONS,
+    max_share: planning.MaxShare = None,
+    window: planning.InWindow = None,
+    yes: planning.Yes = False,
     format_: given.Formats = list(DEFAULT_FORMATS),
     output: given.OutputFolder = Path("reports"),
     quiet: given.Quiet = False,
@@ -38,17 +68,10 @@ def scan(
 ) -> None:
     """Read every access key of the accounts, live, judge each, and write the reports.
 
-    Exit codes: 0 clean, 1 open findings, 2 wrong usage, 3 incomplete, 4 nothing audited,
-    130 interrupted.
+    Exit codes: 0 clean, 1 open findings, 2 wrong usage, 3 incomplete, 4 nothing audited or not all
+    of a plan applied, 130 interrupted.
     """
-    connection = Connection(
-        role_names=tuple(role_name),
-        external_id=external_id,
-        source_identity=source_identity,
-        profile=profile,
-        region=region,
-        endpoint_url=endpoint_url,
-    )
+    chosen_sink = planning.parse_sink_option(sink, kms_key_id)
     asked = ScanOptions(
         accounts=tuple(accounts),
         exclude=tuple(exclude),
@@ -59,6 +82,40 @@ def scan(
         output=output,
         fail_on=parse_fail_on(fail_on),
         now=None if now is None else parse_instant(now),
+        planning=None
+        if remediate is None
+        else planning.parse_planning(
+            only=only,
+            limit=limit,
+            protect=protect,
+            protect_tag=protect_tag,
+            allow_delete=allow_delete,
+            allow_rotate=allow_rotate,
+            sink=chosen_sink,
+        ),
     )
-    code, _ = run_scan(asked, quiet=quiet, log_level=log_level)
+    remediation = None
+    if remediate is Remediate.APPLY:
+        planning.must_be_answerable(yes=yes)
+        if asked.now is not None:
+            raise AuditError(
+                "--remediate apply judges at the real time",
+                hint="leave out --now, or use --remediate dry-run",
+            )
+        limits = planning.parse_limits(
+            allow_delete=allow_delete,
+            allow_rotate=allow_rotate,
+            max_actions=max_actions,
+            max_share=max_share,
+        )
+        remediation = Remediation(
+            options=ApplyOptions(
+                connection=connection,
+                limits=limits,
+                sink=chosen_sink,
+                window=planning.parse_window_option(window),
+            ),
+            yes=yes,
+        )
+    code, _ = run_scan(asked, quiet=quiet, log_level=log_level, remediation=remediation)
     raise typer.Exit(code)

@@ -10,6 +10,7 @@ import typer
 from auditor.formats import document
 from auditor.policy import cases
 from auditor.policy import document as policy
+from auditor.store import plan_file
 
 
 class Subject(StrEnum):
@@ -18,12 +19,14 @@ class Subject(StrEnum):
     REPORT = "report"
     POLICY = "policy"
     POLICY_TEST = "policy-test"
+    PLAN = "plan"
 
 
 _SCHEMAS: dict[Subject, Callable[[], dict[str, object]]] = {
     Subject.REPORT: document.json_schema,
     Subject.POLICY: policy.json_schema,
     Subject.POLICY_TEST: cases.json_schema,
+    Subject.PLAN: plan_file.json_schema,
 }
 
 
@@ -32,5 +35,5 @@ def schema(
         Subject, typer.Argument(help="of report.json, or of a file that you write")
     ] = Subject.REPORT,
 ) -> None:
-    """Print a JSON Schema: of report.json, of a policy file, or of a file of policy tests."""
+    """Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy."""
     typer.echo(json.dumps(_SCHEMAS[subject](), indent=2))

@@ -21,10 +21,17 @@ from auditor.demo.blueprint import (
 )
 from auditor.demo.crowd import crowd
 from auditor.demo.emulator import MANAGEMENT_ACCOUNT_ID, Emulator, RootKey
-from auditor.demo.policies import READ_ROLE_POLICY, allow, insert_policy, trust
+from auditor.demo.policies import (
+    READ_ROLE_POLICY,
+    WRITE_ROLE_POLICY,
+    allow,
+    insert_policy,
+    trust,
+)
 from auditor.model.account import AccountState
 
 ROLE_NAME = "iamaudit-read"
+WRITE_ROLE_NAME = "iamaudit-write"
 _REGION = "us-east-1"
 _GROUPS = {"administrators": "AdministratorAccess", "developers": "PowerUserAccess"}
 _CALLER = DemoUser(
@@ -137,6 +144,10 @@ class _Builder:
         if account.has_role:
             iam.create_role(ROLE_NAME, trust(MANAGEMENT_ACCOUNT_ID), "/", None, "", [], "3600")
             iam.put_role_policy(ROLE_NAME, "read", READ_ROLE_POLICY)
+            iam.create_role(
+                WRITE_ROLE_NAME, trust(MANAGEMENT_ACCOUNT_ID), "/", None, "", [], "3600"
+            )
+            iam.put_role_policy(WRITE_ROLE_NAME, "write", WRITE_ROLE_POLICY)
         for role in iam.get_roles():
             role.create_date = self._ago(age)
         self._add_users(account_id, account.name, account.crowd)

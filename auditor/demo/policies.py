@@ -40,6 +40,22 @@ READ_ROLE_POLICY = allow(
 )
 
 
+WRITE_ROLE_POLICY = allow(
+    [
+        "iam:CreateAccessKey",
+        "iam:DeleteAccessKey",
+        "iam:GetAccessKeyLastUsed",
+        "iam:ListAccessKeys",
+        "iam:ListAttachedUserPolicies",
+        "iam:ListUserTags",
+        "iam:UpdateAccessKey",
+        "secretsmanager:CreateSecret",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+    ]
+)
+
+
 def trust(account_id: str) -> str:
     """Return a trust policy for the principals of one account."""
     statement = {

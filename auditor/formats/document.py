@@ -216,6 +216,56 @@ class Compliance(Part):
     accounts: list[ComplianceAccount]
 
 
+class OutcomePart(Part):
+    """How an action ended."""
+
+    result: Literal["applied", "drifted", "refused", "unclear", "skipped"]
+    reason: str
+    at: Instant
+    request_id: str | None
+    new_access_key_id: str | None = Field(description="of a rotation: the key that was made")
+    secret_in: str | None = Field(description="of a rotation: where its secret is")
+    undone: bool
+
+
+class PlannedAction(Part):
+    """One change of one key."""
+
+    id: str
+    account_id: AccountIdText
+    user_name: str
+    user_arn: str
+    access_key_id: str
+    kind: Literal["deactivate", "delete", "rotate"]
+    because: list[str] = Field(description="ids of the rules that it answers")
+    expected: dict[str, object] = Field(description="the state that the key must still be in")
+    reversible: bool
+    outcome: OutcomePart | None = Field(description="null where it was not applied")
+
+
+class HeldPart(Part):
+    """What a rule proposes and the plan leaves alone."""
+
+    account_id: AccountIdText
+    user_name: str
+    access_key_id: str | None
+    kind: Literal["deactivate", "delete", "rotate"]
+    because: list[str]
+    reason: str
+
+
+class PlanPart(Part):
+    """The newest plan of the run, with what came of it."""
+
+    id: str
+    created_at: Instant
+    expires_at: Instant
+    sha256: str
+    applicable: bool = Field(description="false where the run was judged at another time")
+    actions: list[PlannedAction]
+    held: list[HeldPart]
+
+
 class Report(Part):
     """A whole report, schema version 1."""
 
@@ -229,7 +279,7 @@ class Report(Part):
     exemptions: list[ExemptionPart]
     summary: Summary
     compliance: list[Compliance]
-    plan: None
+    plan: PlanPart | None
 
 
 def json_schema() -> dict[str, object]:

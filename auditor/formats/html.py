@@ -116,6 +116,7 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
         "entries": lambda: entries(document, accounts.names),
         "rules": document.rules(),
         "compliance": document.compliance,
+        "plan": document.plan(),
         "exemptions": list(document.exemptions()),
     }
 

@@ -50,6 +50,6 @@ class ReportStream(Protocol):
         """Return the rules that judged: id, title, severity, when, remedy, controls."""
         ...
 
-    def plan(self) -> None:
-        """Return the plan; there is none yet."""
+    def plan(self) -> Row | None:
+        """Return `document.PlanPart`, the newest plan of the run; None where there is none."""
         ...

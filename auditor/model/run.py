@@ -40,6 +40,13 @@ class RuleStamp:
     when: str
     remedy: str
     controls: tuple[str, ...]
+    facts: tuple[str, ...]
+    """What its condition looks at."""
+
+    @property
+    def looks_at_use(self) -> bool:
+        """Whether its verdict depends on when, or for what, the key was used."""
+        return any(fact == "key.idle" or fact.startswith("key.last_used.") for fact in self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,11 +191,14 @@ class Judge:
         def decide(exemption: CompiledExemption) -> bool | Unbound:
             assert exemption.when is not None  # noqa: S101 -- asked only where there is one
             activation = self._activation(exemption.environment, user_class, exemption.values)
+            name = f"exemption {exemption.position + 1}"
             try:
-                return exemption.when.decide(activation)
+                decided = exemption.when.decide(activation)
             except CelEvaluationError as error:
-                name = f"exemption {exemption.position + 1}"
                 raise _broken(name, exemption.policy_id, str(error)) from None
+            if isinstance(decided, Unbound) and self._facts.missing(decided.fact) is None:
+                raise _broken(name, exemption.policy_id, _NEVER_USED.format(decided.fact))
+            return decided
 
         unread: CompiledExemption | None = None
         for exemption in self._policy.exemptions:
@@ -221,7 +224,7 @@ class Judge:
     def _why(self, name: str, unbound: Unbound) -> Unknown:
         unknown = self._facts.missing(unbound.fact)
         if unknown is None:
-            raise _broken(name, self._policy.stamp.id, f"a never-used key has no {unbound.fact}")
+            raise _broken(name, self._policy.stamp.id, _NEVER_USED.format(unbound.fact))
         return unknown
 
 
@@ -235,6 +238,9 @@ def _agreed(first: Verdict, other: Verdict) -> Verdict:
         unread=None if exemption else first.unread or other.unread or lost,
         title=first.title if other.title == first.title else first.rule.title,
     )
+
+
+_NEVER_USED = "a never-used key has no {}"
 
 
 def _broken(name: str, policy_id: str, message: str) -> PolicyError:

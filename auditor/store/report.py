@@ -28,7 +28,15 @@ _BY_KEY = "account_id, user_name, access_key_id, slot"
 class StoredReport:
     """Reads one run; each iterator reads the store anew and holds one row at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, run_id: str, *, version: str) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        *,
+        version: str,
+        with_plan: bool = True,
+    ) -> None:
+        """Read the run; `with_plan` is false where it is judged otherwise than the plan was."""
         self._connection = connection
         self._run_id = run_id
         self._version = version
@@ -36,6 +44,7 @@ class StoredReport:
         if run is None:
             raise AuditError(f"there is no run {run_id} in the store", hint="look at the run ids")
         self._run = run
+        self._with_plan = with_plan
         self._now = certain(run["now"])
 
     def tool(self) -> Row:
@@ -175,8 +184,51 @@ class StoredReport:
                 "accounts": accounts,
             }
 
-    def plan(self) -> None:
-        """Return the plan; there is none yet."""
+    def plan(self) -> Row | None:
+        """Return `document.PlanPart`, the newest plan of the run; None where there is none."""
+        row = next(
+            self._select(
+                "SELECT * FROM plan WHERE run_id = ? AND undoes IS NULL ORDER BY rowid DESC LIMIT 1"
+            ),
+            None,
+        )
+        if row is None or not self._with_plan:
+            return None
+        kept, outcomes = loads(row["document"]), self._outcomes(row["id"])
+        plain = ("id", "created_at", "expires_at", "sha256", "held")
+        return {
+            **{name: kept[name] for name in plain},
+            "applicable": kept["judged_at"] == kept["scanned_at"],
+            "actions": [
+                {**action, "outcome": outcomes.get(action["id"])} for action in kept["actions"]
+            ],
+        }
+
+    def _outcomes(self, plan_id: str) -> Mapping[str, Row]:
+        """Return the last outcome of each action of a plan, by its id."""
+        outcomes: dict[str, dict[str, Any]] = {}
+        undone: dict[str, bool] = {}
+        for line in self._select("SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"):
+            detail = loads(line["detail"])
+            if line["step"] != "outcome":
+                continue
+            if line["kind"] == "activate":
+                undone[line["access_key_id"]] = detail["result"] == "applied"
+            elif line["plan_id"] == plan_id:
+                undone.pop(line["access_key_id"], None)
+                outcomes[line["action_id"]] = {
+                    "result": detail["result"],
+                    "reason": detail["reason"],
+                    "at": line["at"],
+                    "request_id": detail.get("request_id"),
+                    "new_access_key_id": detail.get("new_key_id"),
+                    "secret_in": detail.get("secret_in"),
+                    "key": line["access_key_id"],
+                }
+        return {
+            name: {**outcome, "undone": undone.get(outcome.pop("key"), False)}
+            for name, outcome in outcomes.items()
+        }
 
     def _gaps(self) -> Iterator[Row]:
         """Yield what could not be judged, once for each reason."""

@@ -55,6 +55,8 @@ def account_row(run_id: str, account: Account) -> dict[str, object]:
         "ou_unknown": dump_unknown(account.ou_unknown),
         "tags_unknown": dump_unknown(account.tags_unknown),
         "skip": account.skip,
+        "profile": account.profile,
+        "external_id": account.external_id,
         "outcome": OutcomeKind.SKIPPED if account.skip else None,
     }
 
@@ -164,6 +166,11 @@ def parse_source(row: sqlite3.Row) -> PolicySource:
     return PolicySource(name=row["name"], text=row["text"], packs=loads(row["packs"]))
 
 
+_LISTS = ("controls", "facts")
+_NOT_SAID = ("key.idle",)
+"""Runs of an older version don't say what a rule looked at: suppose that it looked at the use."""
+
+
 def parse_run(row: sqlite3.Row, sources: tuple[PolicySource, ...]) -> Run:
     """Return what `run_row` wrote."""
     return Run(
@@ -177,7 +184,7 @@ def parse_run(row: sqlite3.Row, sources: tuple[PolicySource, ...]) -> Run:
         policies=tuple(PolicyStamp(**each) for each in loads(row["policies"])),
         sources=sources,
         rules=tuple(
-            RuleStamp(**(each | {"controls": tuple(each["controls"])}))
+            RuleStamp(**(each | {name: tuple(each.get(name, _NOT_SAID)) for name in _LISTS}))
             for each in loads(row["rules"])
         ),
         api_calls=loads(row["api_calls"]),
@@ -197,6 +204,8 @@ def parse_inventory(row: sqlite3.Row) -> AccountInventory:
             ou_unknown=load_unknown(row["ou_unknown"]),
             tags_unknown=load_unknown(row["tags_unknown"]),
             skip=row["skip"],
+            profile=row["profile"],
+            external_id=row["external_id"],
         ),
         outcome=OutcomeKind(row["outcome"] or OutcomeKind.UNREACHABLE),
         via=None if row["via"] is None else Via(row["via"]),

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from auditor.errors import AuditError
-from auditor.model.access_key import AccessKey
+from auditor.model.access_key import AccessKey, KeyStatus
 from auditor.model.account import Account, AccountId
 from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
@@ -77,6 +77,7 @@ class SqliteRunStore:
                 for position, key in enumerate(user.keys):
                     row = key_row(run_id, account_id, user.identity.name, position, key)
                     self._insert("access_key", row)
+                    self._note_status(run_id, account_id, key)
             self._connection.execute(
                 "UPDATE account SET outcome = ?, via = ?, role_arn = ?, credential_report_at = ?,"
                 " root_keys_unknown = ?, users = ?, keys = ?, errors = ?"
@@ -94,6 +95,20 @@ class SqliteRunStore:
                     account_id,
                 ),
             )
+
+    def _note_status(self, run_id: str, account_id: str, key: AccessKey) -> None:
+        """Keep since when a key has been seen inactive, over all runs."""
+        if key.id is None:
+            return
+        if key.status is KeyStatus.ACTIVE:
+            query = "DELETE FROM inactive_key WHERE account_id = ? AND access_key_id = ?"
+            self._connection.execute(query, (account_id, key.id))
+        else:
+            query = (
+                "INSERT OR IGNORE INTO inactive_key (account_id, access_key_id, since)"
+                " SELECT ?, ?, started_at FROM main.run WHERE id = ?"
+            )
+            self._connection.execute(query, (account_id, key.id, run_id))
 
     def finish(self, run: Run) -> None:
         """Commit the end of the run: its time, its calls, its throttles."""
@@ -167,6 +182,20 @@ class SqliteRunStore:
             "SELECT * FROM policy_source WHERE run_id = ? ORDER BY position", row["id"]
         )
         return parse_run(row, tuple(parse_source(source) for source in sources))
+
+    def overview(self) -> list[dict[str, object]]:
+        """Return every run with its numbers, the newest first."""
+        rows = self._select(
+            "SELECT id, started_at,"
+            " (SELECT count(*) FROM account WHERE run_id = run.id) AS accounts,"
+            " (SELECT count(*) FROM access_key WHERE run_id = run.id) AS keys,"
+            " (SELECT count(*) FROM finding WHERE run_id = run.id AND status = 'open') AS open,"
+            " (SELECT count(*) FROM plan WHERE run_id = run.id AND undoes IS NULL) AS plans,"
+            " (SELECT count(*) FROM journal WHERE run_id = run.id AND step = 'outcome'"
+            "  AND detail ->> 'result' = 'applied') AS applied"
+            " FROM main.run ORDER BY rowid DESC"
+        )
+        return [dict(row) for row in rows]
 
     def judged(self, run_id: str) -> bool:
         """Whether the judgement of the run was recorded; a scan that was killed has none."""

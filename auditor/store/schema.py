@@ -11,43 +11,41 @@ VERSION = 2
 _BUSY_SECONDS = 60.0
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
 
-_INVENTORY = """
-CREATE TABLE run (
+_INVENTORY = (
+    """CREATE TABLE run (
   id TEXT PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT, now TEXT NOT NULL,
   source TEXT NOT NULL, partition TEXT NOT NULL, caller_arn TEXT NOT NULL,
   policies TEXT NOT NULL, rules TEXT NOT NULL, api_calls TEXT NOT NULL, throttled INTEGER NOT NULL,
   judged INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE account (
+) STRICT""",
+    """CREATE TABLE account (
   run_id TEXT NOT NULL REFERENCES run, id TEXT NOT NULL, name TEXT, ou TEXT, state TEXT,
-  tags TEXT, ou_unknown TEXT, tags_unknown TEXT, skip TEXT,
+  tags TEXT, ou_unknown TEXT, tags_unknown TEXT, skip TEXT, profile TEXT, external_id TEXT,
   outcome TEXT, via TEXT, role_arn TEXT, credential_report_at TEXT, root_keys_unknown TEXT,
   users INTEGER NOT NULL DEFAULT 0, keys INTEGER NOT NULL DEFAULT 0,
   errors TEXT NOT NULL DEFAULT '[]',
   PRIMARY KEY (run_id, id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE user (
+) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE user (
   run_id TEXT NOT NULL, account_id TEXT NOT NULL, name TEXT NOT NULL,
   arn TEXT NOT NULL, path TEXT NOT NULL, created_at TEXT, root INTEGER NOT NULL,
   facts TEXT NOT NULL,
   PRIMARY KEY (run_id, account_id, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE access_key (
+) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE access_key (
   run_id TEXT NOT NULL, account_id TEXT NOT NULL, user_name TEXT NOT NULL,
   position INTEGER NOT NULL, id TEXT, slot INTEGER, status TEXT NOT NULL, created_at TEXT,
   last_used_state TEXT NOT NULL, last_used_at TEXT, last_used_service TEXT,
   last_used_region TEXT, unknown TEXT,
   PRIMARY KEY (run_id, account_id, user_name, position)
-) STRICT, WITHOUT ROWID;
-"""
+) STRICT, WITHOUT ROWID""",
+)
 
-_POLICY_SOURCE = """
-CREATE TABLE policy_source (
+_POLICY_SOURCE = """CREATE TABLE policy_source (
   run_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,
   packs TEXT NOT NULL,
   PRIMARY KEY (run_id, position)
-) STRICT, WITHOUT ROWID;
-"""
+) STRICT, WITHOUT ROWID"""
 
 JUDGEMENT = {
     "judged_key": """(
@@ -78,21 +76,47 @@ JUDGEMENT = {
 }
 """What the policies said of a run, by table: columns and key."""
 
-_SCHEMA = ";".join(
-    [
-        _INVENTORY.strip().rstrip(";"),
-        _POLICY_SOURCE.strip().rstrip(";"),
-        *(f"CREATE TABLE {name} {body}" for name, body in JUDGEMENT.items()),
-    ]
+_REMEDIATION = (
+    """CREATE TABLE plan (
+  id TEXT PRIMARY KEY, run_id TEXT NOT NULL, created_at TEXT NOT NULL, undoes TEXT,
+  sha256 TEXT NOT NULL, document TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE journal (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, plan_id TEXT NOT NULL,
+  run_id TEXT NOT NULL, action_id TEXT NOT NULL, account_id TEXT NOT NULL,
+  user_name TEXT NOT NULL, access_key_id TEXT NOT NULL, kind TEXT NOT NULL, step TEXT NOT NULL,
+  detail TEXT NOT NULL
+) STRICT""",
+    "CREATE INDEX journal_of_plan ON journal (plan_id)",
+    "CREATE INDEX journal_of_key ON journal (account_id, access_key_id)",
+    """CREATE TRIGGER journal_keeps_lines BEFORE UPDATE ON journal
+BEGIN SELECT raise(ABORT, 'the journal is append-only'); END""",
+    """CREATE TRIGGER journal_loses_none BEFORE DELETE ON journal
+BEGIN SELECT raise(ABORT, 'the journal is append-only'); END""",
+    """CREATE TABLE lease (
+  plan_id TEXT PRIMARY KEY, holder TEXT NOT NULL, renewed_at TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE inactive_key (
+  account_id TEXT NOT NULL, access_key_id TEXT NOT NULL, since TEXT NOT NULL,
+  PRIMARY KEY (account_id, access_key_id)
+) STRICT, WITHOUT ROWID""",
+)
+
+_SCHEMA = (
+    *_INVENTORY,
+    _POLICY_SOURCE,
+    *(f"CREATE TABLE {name} {body}" for name, body in JUDGEMENT.items()),
+    *_REMEDIATION,
 )
 _SINCE = {
-    1: ";".join(
-        [
-            "ALTER TABLE run ADD COLUMN judged INTEGER NOT NULL DEFAULT 1",
-            "ALTER TABLE finding ADD COLUMN exemption_unread TEXT",
-            _POLICY_SOURCE.strip().rstrip(";"),
-            f"CREATE TABLE exemption {JUDGEMENT['exemption']}",
-        ]
+    1: (
+        "ALTER TABLE run ADD COLUMN judged INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE account ADD COLUMN profile TEXT",
+        "ALTER TABLE account ADD COLUMN external_id TEXT",
+        "ALTER TABLE finding ADD COLUMN exemption_unread TEXT",
+        _POLICY_SOURCE,
+        f"CREATE TABLE exemption {JUDGEMENT['exemption']}",
+        *_REMEDIATION,
     )
 }
 """What a file of an older version lacks, by its version."""
@@ -135,18 +159,14 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     version = _check(connection, path)
     if version == 0:
-        _run(connection, _SCHEMA)
+        for statement in _SCHEMA:
+            connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for older in range(version or VERSION, VERSION):
-        _run(connection, _SINCE[older])
+        for statement in _SINCE[older]:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
-
-
-def _run(connection: sqlite3.Connection, statements: str) -> None:
-    """Run statements within the open transaction."""
-    for statement in statements.split(";"):
-        connection.execute(statement)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:

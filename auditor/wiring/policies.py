@@ -65,6 +65,7 @@ def _stamp(rule: CompiledRule) -> RuleStamp:
         when=rule.when.text,
         remedy=rule.remedy,
         controls=rule.controls,
+        facts=tuple(sorted(rule.when.facts)),
     )
 
 

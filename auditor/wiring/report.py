@@ -11,6 +11,7 @@ from auditor import __version__
 from auditor.config import FORMATS
 from auditor.engine.judgement import RunJudge
 from auditor.formats.stream import ReportStream
+from auditor.model.run import Run
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
@@ -45,7 +46,8 @@ def replay(
     store = SqliteRunStore(store_file, create=False)
     try:
         stored = store.run(run)
-        if chosen is not None or now is not None or not store.judged(stored.id):
+        otherwise = chosen is not None or now is not None
+        if otherwise or not store.judged(stored.id):
             judges = stored_policies(stored) if chosen is None else chosen
             again = replace(
                 stored,
@@ -55,11 +57,20 @@ def replay(
             )
             judge = RunJudge(store, again.id, judges, partition=again.partition, now=again.now)
             store.rejudge(again, judge.judged(), judge.results)
-        document = StoredReport(store.connection, stored.id, version=__version__)
+        document = StoredReport(
+            store.connection, stored.id, version=__version__, with_plan=not otherwise
+        )
     except BaseException:
         store.close()
         raise
     return Replay(run_id=stored.id, document=document, store=store)
+
+
+def judge_if_needed(store: SqliteRunStore, run: Run) -> None:
+    """Record the judgement of a run that its scan did not live to judge; raise AuditError."""
+    if not store.judged(run.id):
+        judge = RunJudge(store, run.id, stored_policies(run), partition=run.partition, now=run.now)
+        store.record(run.id, judge.judged(), judge.results)
 
 
 def write_reports(

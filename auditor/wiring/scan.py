@@ -15,15 +15,19 @@ from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError
 from auditor.formats.stream import ReportStream
+from auditor.model.plan import Plan
 from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
 from auditor.ports import Caller, Clock
+from auditor.remediation.planner import Planning
+from auditor.store.journal import SqliteJournal
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.policies import load_policies, stamps
+from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
 
 
@@ -35,6 +39,9 @@ class ScanResult:
     folder: Path
     """Where the reports are: the link to the latest run where there could be one."""
     interrupted: bool
+    plan: Plan | None
+    """Where one was asked for."""
+    output: Output
     store: SqliteRunStore
 
     def __enter__(self) -> Self:
@@ -98,6 +105,16 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
             )
             try:
                 document = _judge(store, run, policies)
+                made = None
+                if options.planning is not None and not interrupted:
+                    made = _plan(
+                        store,
+                        output,
+                        run,
+                        options.planning,
+                        own_key_ids=aws.known_key_ids(),
+                        now=clock.now(),
+                    )
                 write_reports(output, document, run_id, options.formats)
                 folder = output.link_latest(run_id)
             except AuditError as error:
@@ -110,7 +127,32 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         except BaseException:
             store.close()
             raise
-    return ScanResult(document=document, folder=folder, interrupted=interrupted, store=store)
+    return ScanResult(
+        document=document,
+        folder=folder,
+        interrupted=interrupted,
+        plan=made,
+        output=output,
+        store=store,
+    )
+
+
+def _plan(
+    store: SqliteRunStore,
+    output: Output,
+    run: Run,
+    planning: Planning,
+    *,
+    own_key_ids: frozenset[str],
+    now: datetime,
+) -> Plan:
+    journal = SqliteJournal(output.store)
+    try:
+        made = planned(store, journal, run, planning, own_key_ids=own_key_ids, now=now)
+    finally:
+        journal.close()
+    write_plan(output, made)
+    return made
 
 
 def _new_run(

@@ -1,56 +1,21 @@
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from auditor.aws.permissions import PERMITTED
-from auditor.aws.session import Aws, Connection, ForbiddenActionError
+from auditor.aws.session import ForbiddenActionError
 from auditor.demo.emulator import Emulator, Response
 from auditor.demo.organization import DemoOrganization
-from auditor.engine.tally import Tally
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
-from auditor.model.account import Account, AccountId, Via
-from auditor.wiring import SystemClock
+from auditor.model.account import AccountId, Via
+from tests.aws.connect import an_aws, clients_made, member, sent
 from tests.builders import an_account
 
 
-class CountingAws(Aws):
-    """Notes every client that is made."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.clients: list[str] = []
-        super().__init__(*args, **kwargs)
-
-    @asynccontextmanager
-    async def _client(self, session: Any, service: str, **options: Any) -> AsyncIterator[Any]:
-        self.clients.append(service)
-        async with super()._client(session, service, **options) as client:
-            yield client
-
-
-def an_aws(emulator: Emulator, *, attempts: int = 2, **connection: Any) -> CountingAws:
-    defaults = {"endpoint_url": emulator.url}
-    return CountingAws(
-        Connection(**(defaults | connection)),
-        session_name="iamaudit-test",
-        concurrency=8,
-        progress=Tally(),
-        clock=SystemClock(),
-        attempts=attempts,
-    )
-
-
-def member(organization: DemoOrganization) -> Account:
-    closed = {organization.suspended_account_id, organization.unreachable_account_id}
-    open_ = (each for each in organization.member_account_ids if each not in closed)
-    return an_account(next(open_))
-
-
 def assumed(emulator: Emulator) -> list[Any]:
-    return [each for each in emulator.requests if each.operation == "AssumeRole"]
+    return sent(emulator, "AssumeRole")
 
 
 async def test_the_caller_is_who_sts_says(
@@ -66,6 +31,7 @@ async def test_a_member_is_entered_by_the_role_with_one_client(
     emulator: Emulator, organization: DemoOrganization
 ) -> None:
     account, aws = member(organization), an_aws(emulator)
+    made = clients_made(aws)
 
     async with aws.connect(), aws.open(account) as opened:
         users = [user async for page in opened.reader.users() for user in page]
@@ -74,9 +40,9 @@ async def test_a_member_is_entered_by_the_role_with_one_client(
 
     assert opened.via is Via.ROLE
     assert opened.role_arn == f"arn:aws:iam::{account.id}:role/iamaudit-read"
-    assert aws.clients.count("iam") == 1
+    assert made.count("iam") == 1
     assert len(assumed(emulator)) == 1
-    listed = [each for each in emulator.requests if each.operation == "ListAccessKeys"]
+    listed = sent(emulator, "ListAccessKeys")
     assert {each.account_id for each in listed} == {account.id}
 
 
@@ -140,11 +106,11 @@ async def test_the_door_refuses_what_a_scan_has_no_business_with(
 
     async with aws.connect(), aws.open(an_account(organization.management_account_id)) as opened:
         client = opened.reader._client  # type: ignore[attr-defined]
-        sent = len(emulator.requests)
+        before = len(emulator.requests)
         with pytest.raises(ForbiddenActionError, match="iam:DeleteAccessKey"):
             await client.delete_access_key(UserName="amy", AccessKeyId="AKIAIOSFODNN7EXAMPLE")
 
-    assert len(emulator.requests) == sent
+    assert len(emulator.requests) == before
 
 
 @pytest.fixture
@@ -200,7 +166,7 @@ async def test_the_regional_endpoint_of_sts_is_used(
 ) -> None:
     aws = an_aws(emulator, endpoint_url=None, region="eu-central-1")
 
-    async with aws._client(aws._own, "sts") as client:
+    async with aws._clients.client(aws._clients.own, "sts") as client:
         assert client.meta.endpoint_url == "https://sts.eu-central-1.amazonaws.com"
 
 
@@ -303,7 +269,7 @@ async def test_the_door_knows_the_sdks_own_credential_calls_by_their_names(
 ) -> None:
     aws = an_aws(emulator)
 
-    async with aws._client(aws._own, service) as client:
+    async with aws._clients.client(aws._clients.own, service) as client:
         model = client.meta.service_model
 
     name = action.split(":")[1]
@@ -314,7 +280,7 @@ async def test_the_door_knows_the_sdks_own_credential_calls_by_their_names(
 async def test_nothing_that_is_logged_has_a_secret(
     emulator: Emulator, organization: DemoOrganization, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="auditor")
+    caplog.set_level(logging.DEBUG)
     aws = an_aws(emulator)
 
     async with aws.connect(), aws.open(member(organization)) as opened:

@@ -200,7 +200,7 @@ def test_a_file_of_cases_with_mistakes_exits_with_2(
     assert told in ran.stderr
 
 
-@pytest.mark.parametrize("subject", ["report", "policy", "policy-test"])
+@pytest.mark.parametrize("subject", ["report", "policy", "policy-test", "plan"])
 def test_each_schema_is_printed(run: Run, subject: str) -> None:
     assert '"$schema": "https://json-schema.org/draft/2020-12/schema"' in (
         run("schema", subject).stdout

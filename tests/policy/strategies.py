@@ -115,10 +115,9 @@ def uses(age: timedelta) -> st.SearchStrategy[LastUse]:
 
 
 @st.composite
-def scenes(draw: st.DrawFn, *, root: bool | None = None) -> Scene:
+def scenes(draw: st.DrawFn) -> Scene:
     """Draw a user of which everything is known."""
-    if root is None:
-        root = draw(st.sampled_from([False, False, True]))
+    root = draw(st.sampled_from([False, False, True]))
     keys = []
     for position in range(draw(st.integers(1, 2 if root else 3))):
         age = draw(spans())

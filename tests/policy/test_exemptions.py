@@ -168,3 +168,10 @@ def test_a_tag_that_an_exemption_does_not_guard_is_a_mistake_in_the_exemption() 
         verdict(policy)
 
     assert "has(user.tags.x)" in caught.value.hint
+
+
+def test_an_exemption_that_asks_a_never_used_key_for_its_use_is_a_mistake() -> None:
+    with pytest.raises(PolicyError, match="exemption 1 of policy 'house' failed") as caught:
+        verdict(exempting("when: 'key.last_used.at > key.created'"))
+
+    assert 'key.last_used.state == "used"' in caught.value.hint

@@ -280,13 +280,12 @@ def test_a_verdict_of_a_pack_holds_whatever_the_unknown_facts_are(
     assert changed(hide(scene, gaps), [scene, *others], list(SHIPPED.values())) == []
 
 
-CLASSED = compiled(
-    a_policy(
-        head="classes:"
-        "\n  - {class: human, when: user.password_enabled, params: {max_age: 14d}}"
-        "\n  - {class: robot, when: user.mfa, params: {max_age: 45d}}"
-    )
+CLASSES = (
+    "classes:"
+    "\n  - {class: human, when: user.password_enabled, params: {max_age: 14d}}"
+    "\n  - {class: robot, when: user.mfa, params: {max_age: 45d}}"
 )
+CLASSED = compiled(a_policy(head=CLASSES))
 
 
 @st.composite
@@ -426,8 +425,8 @@ def test_an_exemption_leaves_the_verdict_and_holds_whatever_the_unknown_facts_ar
     data: st.DataObject, scene: Scene, exempt: str
 ) -> None:
     text = data.draw(st.one_of(st.sampled_from(["key.active", "user.mfa"]), conditions()))
-    rules = a_policy(a_rule("rule-0", text), a_rule("rule-1", "key.idle > days(30)"))
-    policy = compiled(rules + exempt)
+    rules = [a_rule("rule-0", text), a_rule("rule-1", "key.idle > days(30)")]
+    policy = compiled(a_policy(*rules, head=CLASSES) + exempt)
     without = replace(policy, exemptions=())
     gaps = data.draw(hidden(scene))
     others = data.draw(st.lists(completions(scene, gaps), min_size=3, max_size=5))
@@ -458,14 +457,16 @@ def exempted_by(scene: Scene, policy: CompiledPolicy) -> set[Any]:
         (("account.ou", None), "ou: '*'"),
         (("account.tags", None), "when: '!has(account.tags.nobody)'"),
         (("last_use", 0), 'when: key.last_used.state == "used"'),
+        (("password_enabled", None), 'when: user.class == "human"'),
     ],
 )
 def test_an_exemption_covers_a_key_until_what_it_looks_at_is_hidden(gap: Gap, looks: str) -> None:
     known = Scene(
         account=an_account(ou="Root/Prod", tags={}),
-        user=a_user_with(a_key(last_use=used()), tags={"team": "x"}),
+        user=a_user_with(a_key(last_use=used()), tags={"team": "x"}, password_enabled=True),
     )
-    policy = compiled(a_policy(a_rule(when="key.active")) + f"exemptions:\n  - {looks}{MORE}\n")
+    rules = a_policy(a_rule(when="key.active"), head=CLASSES)
+    policy = compiled(rules + f"exemptions:\n  - {looks}{MORE}\n")
 
     assert exempted_by(known, policy) == {(0, "old")}
     assert exempted_by(hide(known, [gap]), policy) == set()

@@ -221,7 +221,9 @@ def test_a_folder_under_a_file_is_refused_before_anything_is_made(tmp_path: Path
 
 
 FIRST_VERSION = """
-DROP TABLE exemption; DROP TABLE policy_source;
+DROP TABLE exemption; DROP TABLE policy_source; DROP TABLE plan; DROP TABLE journal;
+DROP TABLE lease; DROP TABLE inactive_key;
+ALTER TABLE account DROP COLUMN profile; ALTER TABLE account DROP COLUMN external_id;
 ALTER TABLE finding DROP COLUMN exemption_unread; ALTER TABLE run DROP COLUMN judged;
 PRAGMA user_version = 1;
 """
@@ -255,7 +257,13 @@ def test_a_run_comes_back_with_its_policies(store: SqliteRunStore) -> None:
         sources=[PolicySource(name="p.yaml", text="x: ä", packs={"baseline": "y"})],
         rules=[
             RuleStamp(
-                id="r", title="t", severity="low", when="true", remedy="none", controls=("a:b",)
+                id="r",
+                title="t",
+                severity="low",
+                when="true",
+                remedy="none",
+                controls=("a:b",),
+                facts=("key.idle",),
             )
         ],
         api_calls={"iam:ListUsers": 3},

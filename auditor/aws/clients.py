@@ -1,0 +1,176 @@
+"""The SDK's sessions and clients: all are made here, behind the door.
+
+One loader of service models serves all sessions: loading them again costs each 109 ms of CPU.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.configloader import raw_config_parse
+from botocore.exceptions import ConfigNotFound
+
+from auditor import __version__
+from auditor.aws.connection import Connection
+from auditor.aws.credentials import RoleCredentials
+from auditor.aws.errors import THROTTLE_CODES, failures
+from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
+from auditor.errors import AwsFailure, FailureKind
+from auditor.ports import Progress
+
+_DEFAULT_REGION = "us-east-1"
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
+_TEMPORARY = "ASIA"
+
+_assumed: ContextVar[RoleCredentials | None] = ContextVar("_assumed", default=None)
+
+
+class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
+    """A session whose clients are made with the credentials of the account at hand."""
+
+    async def get_credentials(self) -> Any:
+        return _assumed.get() or await super().get_credentials()
+
+
+class Clients:
+    """Makes the SDK's clients; counts their calls and refuses those that are not permitted."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        concurrency: int,
+        progress: Progress,
+        attempts: int,
+        permits: frozenset[str],
+    ) -> None:
+        """Raise AwsFailure where the operator's profile can't be read."""
+        self._connection = connection
+        self._concurrency = concurrency
+        self._progress = progress
+        self._attempts = attempts
+        self._permitted = PERMITTED | permits
+        for name in ("botocore", "aiobotocore"):
+            # At DEBUG the SDK logs requests and answers whole, secrets among them.
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.own = self._session(connection.profile)
+        """Of the caller."""
+        self._loader = self.own._session.get_component("data_loader")
+        self._profiles: dict[str, aioboto3.Session] = {}
+
+    def profile(self, name: str) -> aioboto3.Session:
+        """Return the session of a profile; raise AwsFailure where there is none of that name."""
+        if name not in self._profiles:
+            self._profiles[name] = self._session(name, loader=self._loader)
+        return self._profiles[name]
+
+    @asynccontextmanager
+    async def client(
+        self,
+        session: aioboto3.Session,
+        service: str,
+        *,
+        credentials: RoleCredentials | None = None,
+        attempts: int | None = None,
+        region: str | None = None,
+    ) -> AsyncIterator[Any]:
+        """Give a client; its creation fails as AwsFailure, like its calls.
+
+        It signs with `credentials`, None meaning those of the session. `attempts` counts the first
+        one: with 1, no call is ever repeated.
+        """
+        config = AioConfig(
+            retries={"mode": "adaptive", "total_max_attempts": attempts or self._attempts},
+            max_pool_connections=self._concurrency,
+            connect_timeout=_CONNECT_TIMEOUT,
+            read_timeout=_READ_TIMEOUT,
+            user_agent_extra=f"iamaudit/{__version__}",
+        )
+        async with AsyncExitStack() as stack:
+            made = session.client(
+                service,
+                region_name=region or session.region_name or _DEFAULT_REGION,
+                endpoint_url=self._connection.endpoint_url,
+                config=config,
+            )
+            with failures(f"{service}:*"), _endpoint_mistakes(service), _acting_as(credentials):
+                client = await stack.enter_async_context(made)
+            yield client
+
+    def _session(self, profile: str | None, *, loader: Any = None) -> aioboto3.Session:
+        inner = _SharedSession()
+        if loader is not None:
+            inner.register_component("data_loader", loader)
+        events = inner.get_component("event_emitter")
+        events.register("before-call", self._before_call)
+        events.register("response-received", self._response_received)
+        with failures("sts:GetCallerIdentity"):
+            return aioboto3.Session(
+                botocore_session=inner, profile_name=profile, region_name=self._connection.region
+            )
+
+    def _before_call(self, model: Any, **_: Any) -> None:
+        """Count every call; refuse what this run has no reason to ask for."""
+        action = f"{model.service_model.signing_name}:{model.name}"
+        if action not in self._permitted:
+            raise ForbiddenActionError(action)
+        if action not in CREDENTIAL_ACTIONS:
+            self._progress.called(action)
+
+    def _response_received(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+        code = (parsed_response or {}).get("Error", {}).get("Code")
+        if code in THROTTLE_CODES:
+            self._progress.throttled()
+
+
+async def signing_key_id(session: aioboto3.Session) -> str | None:
+    """Return the id of the key that a session signs with; raise AwsFailure."""
+    with failures("sts:GetCallerIdentity"):
+        credentials = await session.get_credentials()
+        if credentials is None:
+            return None
+        return str((await credentials.get_frozen_credentials()).access_key)
+
+
+def configured_key_ids() -> frozenset[str]:
+    """Return every static access key id in the machine's AWS configuration; raise AwsFailure.
+
+    Read from the environment and from all profiles of both files; nothing else of them is kept.
+    """
+    session = AioSession()
+    found = {os.environ.get("AWS_ACCESS_KEY_ID")}
+    for file in ("config_file", "credentials_file"):
+        with failures("sts:GetCallerIdentity"), suppress(ConfigNotFound):
+            profiles = raw_config_parse(session.get_config_variable(file))
+            found |= {profile.get("aws_access_key_id") for profile in profiles.values()}
+    return frozenset(each for each in found if each and not each.startswith(_TEMPORARY))
+
+
+@contextmanager
+def _endpoint_mistakes(service: str) -> Iterator[None]:
+    """Raise AwsFailure for what the SDK raises where an endpoint is no URL."""
+    try:
+        yield
+    except ValueError as error:
+        raise AwsFailure(
+            operation=f"{service}:*",
+            code="InvalidEndpoint",
+            message=str(error),
+            kind=FailureKind.OTHER,
+        ) from None
+
+
+@contextmanager
+def _acting_as(credentials: RoleCredentials | None) -> Iterator[None]:
+    """Make the clients created inside sign with these credentials."""
+    token = _assumed.set(credentials)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)

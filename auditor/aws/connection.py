@@ -1,0 +1,18 @@
+"""How the operator wants AWS to be reached."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach AWS, as the operator gave it."""
+
+    role_names: tuple[str, ...] = ("iamaudit-read",)
+    """Tried in order in each account but the caller's own; may contain a path."""
+    write_role_name: str = "iamaudit-write"
+    """Assumed to change something in an account but the caller's own; may contain a path."""
+    external_id: str | None = None
+    source_identity: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None

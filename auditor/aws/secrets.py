@@ -1,0 +1,155 @@
+"""Secrets Manager as a sink: one secret for each user, one version of it for each key."""
+
+import hashlib
+import json
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from string import ascii_letters, digits
+from typing import Any, Protocol
+
+from auditor.aws.errors import failures
+from auditor.aws.permissions import SECRET_PREFIX
+from auditor.errors import AwsFailure, FailureKind
+from auditor.model.access_key import AccessKeyId
+from auditor.model.account import Account
+from auditor.ports import CreatedKey, Owner
+
+_LITERAL = frozenset(ascii_letters + digits + "_+.@-")
+_EXISTS, _MISSING = "ResourceExistsException", "ResourceNotFoundException"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSecret:
+    """One version of a secret."""
+
+    arn: str
+    text: str = field(repr=False)
+
+
+class Secrets:
+    """The secrets of one account and region; each method raises AwsFailure.
+
+    `token` names the version: a call that is repeated with it changes nothing.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def create(self, name: str, text: str, *, token: str, kms_key_id: str | None) -> None:
+        """Make a new secret (CreateSecret)."""
+        key = {} if kms_key_id is None else {"KmsKeyId": kms_key_id}
+        with failures("secretsmanager:CreateSecret"):
+            await self._client.create_secret(
+                Name=name, SecretString=text, ClientRequestToken=token, **key
+            )
+
+    async def put(self, name: str, text: str, *, token: str) -> None:
+        """Give a secret a new version (PutSecretValue); the old one stays as AWSPREVIOUS."""
+        with failures("secretsmanager:PutSecretValue"):
+            await self._client.put_secret_value(
+                SecretId=name, SecretString=text, ClientRequestToken=token
+            )
+
+    async def get(self, name: str, *, token: str | None = None) -> StoredSecret | None:
+        """Return a version, None meaning the current one; None where there is none."""
+        version = {} if token is None else {"VersionId": token}
+        try:
+            with failures("secretsmanager:GetSecretValue"):
+                answer = await self._client.get_secret_value(SecretId=name, **version)
+                return StoredSecret(arn=str(answer["ARN"]), text=str(answer["SecretString"]))
+        except AwsFailure as failure:
+            if failure.code == _MISSING:
+                return None
+            raise
+
+
+class OpenSecrets(Protocol):
+    """The way to the secrets of an account."""
+
+    def __call__(self, account: Account) -> AbstractAsyncContextManager[Secrets]:
+        """Give access while the context lasts; raise AwsFailure."""
+        ...
+
+
+class SecretsManagerSink:
+    """Keeps secrets in the account of their user, or all in a central one (port SecretSink)."""
+
+    def __init__(
+        self,
+        open_secrets: OpenSecrets,
+        *,
+        central: Account | None = None,
+        kms_key_id: str | None = None,
+    ) -> None:
+        self._open_secrets = open_secrets
+        self._central = central
+        self._kms_key_id = kms_key_id
+
+    async def put(self, owner: Owner, key: CreatedKey) -> str:
+        """Store id and secret as the current version, read it back, and return the ARN."""
+        name, token, text = secret_name(owner), _token(key.id), _document(owner, key)
+        async with self._open(owner) as secrets:
+            try:
+                await secrets.create(name, text, token=token, kms_key_id=self._kms_key_id)
+            except AwsFailure as failure:
+                if failure.code != _EXISTS:
+                    raise
+                await secrets.put(name, text, token=token)
+            stored = await secrets.get(name)
+        if stored is None or stored.text != text:
+            raise AwsFailure(
+                operation="secretsmanager:GetSecretValue",
+                code="NotAsStored",
+                message=f"the secret {name} does not read as it was written",
+                kind=FailureKind.OTHER,
+            )
+        return stored.arn
+
+    async def find(self, owner: Owner, key_id: AccessKeyId) -> str | None:
+        """Return the ARN of the secret that has this key whole, current or not."""
+        name = secret_name(owner)
+        async with self._open(owner) as secrets:
+            for token in (_token(key_id), None):
+                stored = await secrets.get(name, token=token)
+                if stored is not None and _is_of(stored.text, key_id):
+                    return stored.arn
+        return None
+
+    def _open(self, owner: Owner) -> AbstractAsyncContextManager[Secrets]:
+        return self._open_secrets(self._central or owner.account)
+
+
+def secret_name(owner: Owner) -> str:
+    """Return `iamaudit/ACCOUNT/USER`; what a secret's name can't have is written `=2C`."""
+    user = "".join(
+        chr(byte) if chr(byte) in _LITERAL else f"={byte:02X}" for byte in owner.user_name.encode()
+    )
+    return f"{SECRET_PREFIX}{owner.account.id}/{user}"
+
+
+def _token(key_id: AccessKeyId) -> str:
+    """Return the version's id: of the 64 characters at most that one may have."""
+    return hashlib.sha256(key_id.encode()).hexdigest()
+
+
+def _document(owner: Owner, key: CreatedKey) -> str:
+    return json.dumps(
+        {
+            "access_key_id": key.id,
+            "secret_access_key": key.secret,
+            "user_name": owner.user_name,
+            "account_id": owner.account.id,
+        }
+    )
+
+
+def _is_of(text: str, key_id: AccessKeyId) -> bool:
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        return False
+    return (
+        isinstance(kept, dict)
+        and kept.get("access_key_id") == key_id
+        and bool(kept.get("secret_access_key"))
+    )

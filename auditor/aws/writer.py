@@ -1,0 +1,117 @@
+"""IamWriter over two SDK clients: what only reads is retried, what changes something never is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auditor.aws.errors import failures
+from auditor.aws.permissions import ForbiddenActionError
+from auditor.aws.readers import ClientReader, pages, utc
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
+from auditor.model.account import AccountId
+from auditor.ports import CreatedKey, Grant
+
+_QUARANTINE = "AWSCompromisedKeyQuarantine"
+
+
+class ClientWriter:
+    """Changes keys of one account, as far as is granted (port IamWriter).
+
+    `reading` and `changing` are clients of IAM with the same credentials; `changing` makes one
+    attempt. Asked for a change that is not granted, it raises ForbiddenActionError.
+    """
+
+    def __init__(
+        self, *, reading: Any, changing: Any, partition: str, account_id: AccountId, grant: Grant
+    ) -> None:
+        self._reading = reading
+        self._changing = changing
+        self._reader = ClientReader(reading, partition)
+        self._users = f"arn:{partition}:iam::{account_id}:user/"
+        self._grant = grant
+
+    async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
+        """Return all keys of a user, their last use not yet asked."""
+        return await self._reader.access_keys(user_name)
+
+    async def last_use(self, key_id: AccessKeyId) -> LastUse:
+        """Return Used or NeverUsed."""
+        return await self._reader.last_use(key_id)
+
+    async def user_tags(self, user_name: str) -> Mapping[str, str]:
+        """Return all tags of a user."""
+        operation = "iam:ListUserTags"
+        with failures(operation):
+            return {
+                tag["Key"]: tag["Value"]
+                async for page in pages(
+                    self._reading, "list_user_tags", operation, UserName=user_name
+                )
+                for tag in page["Tags"]
+            }
+
+    async def quarantined(self, user_name: str) -> bool:
+        """Whether any version of AWS's quarantine policy is attached to the user."""
+        operation = "iam:ListAttachedUserPolicies"
+        with failures(operation):
+            attached = [
+                policy["PolicyArn"].rpartition("/")[2]
+                async for page in pages(
+                    self._reading, "list_attached_user_policies", operation, UserName=user_name
+                )
+                for policy in page["AttachedPolicies"]
+            ]
+        return any(name.startswith(_QUARANTINE) for name in attached)
+
+    async def user(self, user_name: str | None) -> tuple[str, str]:
+        """Return name and ARN of a user (GetUser), None meaning the caller's own."""
+        with failures("iam:GetUser"):
+            asked = {} if user_name is None else {"UserName": user_name}
+            found = (await self._reading.get_user(**asked))["User"]
+            return str(found["UserName"]), str(found["Arn"])
+
+    async def set_status(self, user_name: str, key_id: AccessKeyId, status: KeyStatus) -> str:
+        """Make a key Active or Inactive; return the request id."""
+        operation = "iam:UpdateAccessKey"
+        self._check(operation, user_name)
+        with failures(operation):
+            return _request_id(
+                await self._changing.update_access_key(
+                    UserName=user_name, AccessKeyId=key_id, Status=status.value
+                )
+            )
+
+    async def delete_key(self, user_name: str, key_id: AccessKeyId) -> str:
+        """Delete a key; return the request id."""
+        operation = "iam:DeleteAccessKey"
+        self._check(operation, user_name)
+        with failures(operation):
+            return _request_id(
+                await self._changing.delete_access_key(UserName=user_name, AccessKeyId=key_id)
+            )
+
+    async def create_key(self, user_name: str) -> CreatedKey:
+        """Create a key: once, for the answer to a repeated call would leave the first key lost."""
+        operation = "iam:CreateAccessKey"
+        self._check(operation, user_name)
+        with failures(operation):
+            answer = await self._changing.create_access_key(UserName=user_name)
+            key = answer["AccessKey"]
+            return CreatedKey(
+                id=AccessKeyId(key["AccessKeyId"]),
+                created_at=utc(key["CreateDate"]),
+                secret=str(key["SecretAccessKey"]),
+                request_id=_request_id(answer),
+            )
+
+    def _check(self, action: str, user_name: str) -> None:
+        """Raise ForbiddenActionError unless the action is granted on this user."""
+        arns = self._grant.actions.get(action, ())
+        # An ARN has the user's path before the name, which no user of the account shares.
+        if not any(
+            arn.startswith(self._users) and arn.rpartition("/")[2] == user_name for arn in arns
+        ):
+            raise ForbiddenActionError(f"{action} on the user {user_name}")
+
+
+def _request_id(answer: Mapping[str, Any]) -> str:
+    return str(answer["ResponseMetadata"]["RequestId"])

@@ -1,0 +1,92 @@
+"""`iamaudit apply`: exactly a plan, each key read again before it is touched."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+
+from auditor.aws.connection import Connection
+from auditor.aws.permissions import write_session_policy
+from auditor.cli import options as given
+from auditor.cli import planning
+from auditor.cli.connection import connected
+from auditor.cli.exits import ExitCode
+from auditor.wiring import SystemClock
+from auditor.wiring.remediation import Applied, ApplyOptions, grants, read_plan
+from auditor.wiring.remediation import apply as carry_out
+
+
+@connected
+def apply(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json")],
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with an apply that was cut off")
+    ] = False,
+    yes: planning.Yes = False,
+    show_session_policy: Annotated[
+        bool,
+        typer.Option(
+            "--show-session-policy", help="print what each session may do, and change nothing"
+        ),
+    ] = False,
+    store: given.Store = None,
+    allow_delete: planning.AllowDelete = False,
+    allow_rotate: planning.AllowRotate = False,
+    sink: planning.Sink = None,
+    kms_key_id: planning.KmsKey = None,
+    max_actions: planning.MaxActions = planning.DEFAULT_MAX_ACTIONS,
+    max_share: planning.MaxShare = None,
+    window: planning.InWindow = None,
+    connection: Connection,
+) -> None:
+    """Apply a plan: each key is read again, changed, read back, and every step journaled.
+
+    A key that was used, changed or deleted since the plan is left alone. Exits with 4 where not
+    every action was applied.
+    """
+    chosen_sink = planning.parse_sink_option(sink, kms_key_id)
+    options = ApplyOptions(
+        connection=connection,
+        limits=planning.parse_limits(
+            allow_delete=allow_delete,
+            allow_rotate=allow_rotate and chosen_sink is not None,
+            max_actions=max_actions,
+            max_share=max_share,
+        ),
+        sink=chosen_sink,
+        window=planning.parse_window_option(window),
+        resume=resume,
+    )
+    chosen, file = read_plan(plan, store)
+    if show_session_policy:
+        for account_id, granted in grants(chosen):
+            document = json.loads(write_session_policy(granted))
+            typer.echo(json.dumps({"account": account_id, "policy": document}, indent=2))
+        return
+    if chosen.actions:
+        planning.must_be_answerable(yes=yes)
+    console = Console()
+    applied: Applied = anyio.run(
+        partial(
+            carry_out,
+            chosen,
+            file,
+            options,
+            clock=SystemClock(),
+            confirm=partial(planning.confirm, console=console, yes=yes),
+        )
+    )
+    planning.show_outcomes(applied, console)
+    raise typer.Exit(apply_code([applied]))
+
+
+def apply_code(applied: list[Applied]) -> ExitCode:
+    """Return 130 where it was interrupted, 4 where not everything was done, else 0."""
+    if any(each.interrupted for each in applied):
+        return ExitCode.INTERRUPTED
+    return ExitCode.CLEAN if all(each.complete for each in applied) else ExitCode.NOTHING

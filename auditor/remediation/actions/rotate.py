@@ -1,0 +1,143 @@
+"""Rotation's first half: a new key, its secret in a sink; the old key is left as it is.
+
+A later plan retires the old key, once the new one is used and the old one idle.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from auditor.errors import AuditError, AwsFailure, FailureKind
+from auditor.model.access_key import AccessKey, AccessKeyId
+from auditor.model.outcome import JournalLine, Outcome, Result, Step
+from auditor.ports import Clock, CreatedKey, IamWriter, Owner, SecretSink
+from auditor.remediation.actions.change import carry_out
+from auditor.remediation.actions.delete import DELETE
+
+Record: TypeAlias = Callable[[Step, Mapping[str, object]], Awaitable[None]]
+"""Adds a line about this action to the journal, and returns when it is on the disk."""
+
+SLOTS = 2
+_TRIES = 5
+_PAUSE = 1.0
+
+
+async def rotate(
+    writer: IamWriter,
+    owner: Owner,
+    keys: Sequence[AccessKey],
+    *,
+    sink: SecretSink,
+    record: Record,
+    clock: Clock,
+) -> Outcome:
+    """Create a key for the user and bring its secret to the sink; the intent is journaled.
+
+    `keys` are those that the user has now.
+    """
+    if len(keys) >= SLOTS:
+        return Outcome(
+            result=Result.REFUSED,
+            reason="both key slots are taken: deactivate and delete the key that is not needed",
+        )
+    created = await _create(writer, owner, keys, clock)
+    if isinstance(created, Outcome):
+        return created
+    await record(Step.CREATED, {"new_key_id": created.id, "request_id": created.request_id})
+    try:
+        where = await sink.put(owner, created)
+    except (AuditError, AwsFailure) as error:
+        return await discard(
+            writer, owner, created.id, clock, f"its secret could not be stored ({error})"
+        )
+    await record(Step.STORED, {"new_key_id": created.id, "secret_in": where})
+    return made(created.id, where, created.request_id)
+
+
+async def resume(
+    writer: IamWriter,
+    owner: Owner,
+    lines: Sequence[JournalLine],
+    *,
+    sink: SecretSink,
+    record: Record,
+    clock: Clock,
+) -> Outcome:
+    """Settle a rotation that was cut off, by what the journal knows of it."""
+    known = {line.step: line.detail for line in lines}
+    if Step.CREATED not in known:
+        return await _lost(writer, owner, known[Step.INTENT])
+    key_id = AccessKeyId(str(known[Step.CREATED]["new_key_id"]))
+    request_id = str(known[Step.CREATED]["request_id"])
+    if Step.STORED in known:
+        return made(key_id, str(known[Step.STORED]["secret_in"]), request_id)
+    where = await sink.find(owner, key_id)
+    if where is not None:
+        await record(Step.STORED, {"new_key_id": key_id, "secret_in": where})
+        return made(key_id, where, request_id)
+    return await discard(writer, owner, key_id, clock, "its secret was not stored before the end")
+
+
+async def discard(
+    writer: IamWriter, owner: Owner, key_id: AccessKeyId, clock: Clock, why: str
+) -> Outcome:
+    """Delete the new key, of which nobody has the secret; the old one stays."""
+    deleted = await carry_out(DELETE, writer, owner.user_name, key_id, clock)
+    if deleted.result in {Result.APPLIED, Result.DRIFTED}:
+        return Outcome(
+            result=Result.REFUSED,
+            reason=f"{why}; the new key {key_id} was deleted, the old one is as it was",
+            new_key_id=key_id,
+        )
+    return Outcome(
+        result=Result.UNCLEAR,
+        reason=f"{why}; the new key {key_id} could not be deleted ({deleted.reason}):"
+        " delete it by hand",
+        new_key_id=key_id,
+    )
+
+
+def made(key_id: AccessKeyId, where: str, request_id: str) -> Outcome:
+    """Return the outcome of a rotation whose new secret is safe."""
+    return Outcome(
+        result=Result.APPLIED,
+        reason=f"new key {key_id}; the old one stays until the new one is used",
+        request_id=request_id,
+        new_key_id=key_id,
+        secret_in=where,
+    )
+
+
+async def _create(
+    writer: IamWriter, owner: Owner, keys: Sequence[AccessKey], clock: Clock
+) -> CreatedKey | Outcome:
+    """Create a key; never twice where the first answer is not clear."""
+    for attempt in range(_TRIES):
+        try:
+            return await writer.create_key(owner.user_name)
+        except AwsFailure as failure:
+            if failure.kind is FailureKind.THROTTLED:
+                await clock.sleep(_PAUSE * 2**attempt)
+                continue
+            if failure.kind is FailureKind.UNAVAILABLE:
+                return await _lost(writer, owner, {"keys": [key.id for key in keys]})
+            return Outcome(result=Result.REFUSED, reason=str(failure))
+    return Outcome(result=Result.REFUSED, reason="throttled by AWS, however often it was tried")
+
+
+async def _lost(writer: IamWriter, owner: Owner, intent: Mapping[str, object]) -> Outcome:
+    """Say that a key may have been made whose secret nobody has; never delete it.
+
+    It may be somebody else's.
+    """
+    before = intent.get("keys")
+    old = set(before) if isinstance(before, list) else set()
+    try:
+        now = [key.id for key in await writer.access_keys(owner.user_name)]
+        candidates = [str(each) for each in now if each not in old]
+        told = f"it may be {' or '.join(candidates)}" if candidates else "none shows yet"
+    except AwsFailure as failure:
+        told = f"the user's keys could not be listed ({failure.code})"
+    return Outcome(
+        result=Result.UNCLEAR,
+        reason=f"AWS's answer was lost; if a key was made, {told}: look, and delete it by hand",
+    )

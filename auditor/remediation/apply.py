@@ -1,0 +1,292 @@
+"""Applying a plan: exactly its actions, each on a key that is still as the plan saw it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+
+from auditor import fanout
+from auditor.errors import AuditError, AwsFailure, FailureKind
+from auditor.model.access_key import AccessKey, AccessKeyId, NeverUsed, Used
+from auditor.model.account import Account
+from auditor.model.outcome import FINAL, JournalLine, Outcome, Result, Step
+from auditor.model.plan import Action, ActionKind, Plan
+from auditor.model.unknown import Unknown
+from auditor.ports import (
+    Clock,
+    Grant,
+    IamWriter,
+    Journal,
+    Owner,
+    SecretSink,
+    WriteSessions,
+)
+from auditor.remediation import journal as written
+from auditor.remediation.actions import CHANGES, GRANTS, rotate
+from auditor.remediation.actions.change import carry_out, find
+from auditor.remediation.planner import protected_by
+from auditor.remediation.window import Window
+
+_ACCOUNTS_AT_ONCE = 10
+TOO_LARGE = "PackedPolicyTooLarge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rails:
+    """What holds besides the plan."""
+
+    caller_arn: str
+    own_key_ids: frozenset[str]
+    """Access keys that the operator works with."""
+    use_matters: frozenset[str]
+    """Ids of the rules that look at the last use."""
+    window: Window | None
+    settle_only: bool = False
+    """Whether only what was cut off is settled, and nothing begun."""
+    named: frozenset[str] = field(default_factory=frozenset)
+    """Of an undo: keys that the operator named, to be restored even if quarantined."""
+
+
+class Apply:
+    """One apply of one plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        accounts: Mapping[str, Account],
+        sessions: WriteSessions,
+        journal: Journal,
+        sink: SecretSink | None,
+        rails: Rails,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._accounts = accounts
+        self._sessions = sessions
+        self._journal = journal
+        self._sink = sink
+        self._rails = rails
+        self._clock = clock
+        self._writer = fanout.Writer()
+        self._lines = written.by_action(journal.lines(plan.id))
+
+    async def run(self) -> bool:
+        """Apply what is not settled yet, accounts at the same time; return whether interrupted.
+
+        What was begun and cut off is settled by `resume`; nothing is done twice.
+        """
+        left = [each for each in self._plan.actions if not self._settled(each)]
+        by_account = [list(group) for _, group in groupby(left, key=lambda each: each.account_id)]
+
+        async def all_of_them() -> None:
+            await fanout.each(by_account, self._account, limit=_ACCOUNTS_AT_ONCE)
+
+        return await fanout.until_interrupted(all_of_them) if by_account else False
+
+    def _settled(self, action: Action) -> bool:
+        outcome = written.outcome(self._lines.get(action.id, ()))
+        return outcome is not None and outcome.result in FINAL
+
+    async def _account(self, actions: Sequence[Action]) -> None:
+        """Apply the actions of one account in as few sessions as their policies fit in."""
+        account = self._accounts[actions[0].account_id]
+        async with AsyncExitStack() as stack:
+            session = self._sessions.open_for(account, grant(actions))
+            try:
+                opened = await stack.enter_async_context(session)
+            except AwsFailure as failure:
+                await self._no_session(actions, failure)
+                return
+            for action in actions:
+                await self._one(account, opened.writer, action)
+
+    async def _no_session(self, actions: Sequence[Action], failure: AwsFailure) -> None:
+        """Try with fewer users where the policy was too large; else leave all actions alone."""
+        users = sorted({each.user_name for each in actions})
+        if failure.code == TOO_LARGE and len(users) > 1:
+            half = set(users[: len(users) // 2])
+            await self._account([each for each in actions if each.user_name in half])
+            await self._account([each for each in actions if each.user_name not in half])
+            return
+        for action in actions:
+            if not written.is_open(self._lines.get(action.id, ())):
+                reason = f"no session in the account: {failure}"
+                await self._conclude(action, Outcome(result=Result.REFUSED, reason=reason))
+
+    async def _one(self, account: Account, writer: IamWriter, action: Action) -> None:
+        lines = self._lines.get(action.id, ())
+        if written.is_open(lines):
+            outcome = await self._settle(account, writer, action, lines)
+        elif written.is_lost(lines):
+            return  # a rotation of which nobody knows what it made: never again by itself
+        else:
+            outcome = self._not_now()
+        if outcome is None:
+            outcome = await self._begin(account, writer, action)
+        await self._conclude(action, outcome)
+
+    def _not_now(self) -> Outcome | None:
+        if self._rails.settle_only:
+            return Outcome(result=Result.SKIPPED, reason="the plan has expired")
+        window = self._rails.window
+        if window is not None and not window.open_at(self._clock.now()):
+            return Outcome(result=Result.SKIPPED, reason=f"outside the window {window}")
+        return None
+
+    async def _settle(
+        self, account: Account, writer: IamWriter, action: Action, lines: Sequence[JournalLine]
+    ) -> Outcome | None:
+        """Find out what an action that was cut off did; None where it did nothing."""
+        try:
+            if action.kind is ActionKind.ROTATE:
+                return await self._resume_rotation(account, writer, action, lines)
+            key = await find(writer, action.user_name, action.access_key_id)
+            if CHANGES[action.kind].done(key):
+                return Outcome(result=Result.APPLIED, reason="found done after the interruption")
+        except AwsFailure as failure:
+            if failure.kind is FailureKind.GONE:
+                return Outcome(result=Result.DRIFTED, reason="the user is gone")
+            return Outcome(result=Result.UNCLEAR, reason=f"it could not be read again: {failure}")
+        except AuditError as error:
+            return Outcome(result=Result.UNCLEAR, reason=f"its secret could not be sought: {error}")
+        return self._not_now()
+
+    async def _resume_rotation(
+        self, account: Account, writer: IamWriter, action: Action, lines: Sequence[JournalLine]
+    ) -> Outcome:
+        if self._sink is None:
+            raise RuntimeError("a rotation is resumed with its sink")
+        with fanout.shielded():
+            return await rotate.resume(
+                writer,
+                Owner(account=account, user_name=action.user_name),
+                written.since_intent(lines),
+                sink=self._sink,
+                record=partial(self._record, action),
+                clock=self._clock,
+            )
+
+    async def _begin(self, account: Account, writer: IamWriter, action: Action) -> Outcome:
+        keys = await self._as_planned(writer, action)
+        if isinstance(keys, Outcome):
+            return keys
+        if action.kind is ActionKind.ROTATE:
+            if self._sink is None:
+                return Outcome(result=Result.REFUSED, reason="a rotation needs --sink")
+            with fanout.shielded():  # between the key and its secret's sink nothing is given up
+                await self._intend(action, keys)
+                return await rotate.rotate(
+                    writer,
+                    Owner(account=account, user_name=action.user_name),
+                    keys,
+                    sink=self._sink,
+                    record=partial(self._record, action),
+                    clock=self._clock,
+                )
+        await self._intend(action, keys)
+        return await carry_out(
+            CHANGES[action.kind], writer, action.user_name, action.access_key_id, self._clock
+        )
+
+    async def _as_planned(self, writer: IamWriter, action: Action) -> Sequence[AccessKey] | Outcome:
+        """Return the user's keys now, or why the action is not to be: drifted, or protected."""
+        try:
+            why = await self._protected(writer, action)
+            if why is not None:
+                return Outcome(result=Result.REFUSED, reason=why)
+            keys = await writer.access_keys(action.user_name)
+            drifted = _drift(action, keys) or await self._used_since(writer, action)
+        except AwsFailure as failure:
+            if failure.kind is FailureKind.GONE:
+                return Outcome(result=Result.DRIFTED, reason="the user is gone")
+            return Outcome(result=Result.REFUSED, reason=f"it could not be read again: {failure}")
+        return Outcome(result=Result.DRIFTED, reason=drifted) if drifted else keys
+
+    async def _protected(self, writer: IamWriter, action: Action) -> str | None:
+        """Return why the key is not to be touched; raise AwsFailure where that can't be told."""
+        if action.access_key_id in self._rails.own_key_ids:
+            return "it is in this machine's AWS configuration"
+        protection = self._plan.protection
+        why = protected_by(
+            protection,
+            user_name=action.user_name,
+            user_arn=action.user_arn,
+            caller_arn=self._rails.caller_arn,
+        )
+        if why is not None:
+            return why
+        if protection.tag is not None and protection.by_tag(
+            await writer.user_tags(action.user_name)
+        ):
+            return f"protected by the tag {protection.tag}"
+        if (
+            action.kind is ActionKind.ACTIVATE
+            and action.access_key_id not in self._rails.named
+            and await writer.quarantined(action.user_name)
+        ):
+            return "the user is quarantined by AWS: name the key with --key to restore it"
+        return None
+
+    async def _used_since(self, writer: IamWriter, action: Action) -> str | None:
+        """Return why the last use forbids the action; raise AwsFailure where it has to be known."""
+        if action.kind is not ActionKind.DELETE and (
+            action.kind is ActionKind.ACTIVATE or self._rails.use_matters.isdisjoint(action.because)
+        ):
+            return None
+        now, then = await writer.last_use(action.access_key_id), action.expected.last_use
+        if isinstance(then, Unknown):
+            return "its last use was not known to the plan"
+        if isinstance(now, NeverUsed):
+            return None
+        if isinstance(now, Used) and (isinstance(then, NeverUsed) or now.at > then.at):
+            return f"it was used at {now.at.isoformat()}, for {now.service}"
+        return None
+
+    async def _intend(self, action: Action, keys: Sequence[AccessKey]) -> None:
+        key = next(each for each in keys if each.id == action.access_key_id)
+        ids = [str(each.id) for each in keys]
+        await self._record(action, Step.INTENT, {"status": key.status.value, "keys": ids})
+
+    async def _conclude(self, action: Action, outcome: Outcome) -> None:
+        with fanout.shielded():
+            await self._record(action, Step.OUTCOME, written.detail(outcome))
+
+    async def _record(self, action: Action, step: Step, detail: Mapping[str, object]) -> None:
+        await self._writer.run(
+            partial(
+                self._journal.append,
+                at=self._clock.now(),
+                plan=self._plan,
+                action=action,
+                step=step,
+                detail=detail,
+            )
+        )
+
+
+def grant(actions: Sequence[Action]) -> Grant:
+    """Return what a session needs to carry out the actions, and nothing else."""
+    arns: dict[str, set[str]] = {}
+    for action in actions:
+        for name in GRANTS[action.kind]:
+            arns.setdefault(name, set()).add(action.user_arn)
+    return Grant(actions={name: tuple(sorted(users)) for name, users in sorted(arns.items())})
+
+
+def _drift(action: Action, keys: Sequence[AccessKey]) -> str | None:
+    """Return how the key differs from what the plan saw."""
+    key = next((each for each in keys if each.id == action.access_key_id), None)
+    if key is None:
+        return "the key is gone"
+    if key.created_at != action.expected.created_at:
+        return "it is another key of the same id"
+    if key.status is not action.expected.status:
+        return f"it is {key.status} now"
+    return None
+
+
+def key_ids(plan: Plan) -> frozenset[AccessKeyId]:
+    """Return the keys that a plan acts on."""
+    return frozenset(action.access_key_id for action in plan.actions)

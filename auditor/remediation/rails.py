@@ -1,0 +1,75 @@
+"""What must hold before the first call of an apply (pure)."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditor.errors import AuditError
+from auditor.model.plan import ActionKind, Plan
+
+MAX_ACTIONS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the operator lets an apply do, said anew for each."""
+
+    allow_delete: bool = False
+    allow_rotate: bool = False
+    """With a sink."""
+    max_actions: int = MAX_ACTIONS
+    max_share: float | None = None
+    """Of the active keys of an account, the greatest part that may be taken away; 0 to 1."""
+
+
+def check(plan: Plan, limits: Limits, *, active_keys: Mapping[str, int]) -> None:
+    """Raise AuditError where the plan goes beyond what is allowed.
+
+    `active_keys` are those of each account when it was scanned.
+    """
+    if not plan.applicable:
+        raise AuditError(
+            f"plan {plan.id} was judged at {plan.judged_at.isoformat()}, which is not when the keys"
+            " were read: it can be looked at, not applied",
+            hint="scan without --now, and plan again",
+        )
+    kinds = Counter(action.kind for action in plan.actions)
+    for kind, allowed, option in (
+        (ActionKind.DELETE, limits.allow_delete, "--allow-delete"),
+        (ActionKind.ROTATE, limits.allow_rotate, "--allow-rotate and --sink"),
+    ):
+        if kinds[kind] and not allowed:
+            raise AuditError(
+                f"plan {plan.id} would {kind} {kinds[kind]} keys", hint=f"that needs {option}"
+            )
+    if len(plan.actions) > limits.max_actions:
+        raise AuditError(
+            f"plan {plan.id} has {len(plan.actions)} actions, more than the"
+            f" {limits.max_actions} of --max-actions",
+            hint="plan with --limit, or raise --max-actions",
+        )
+    if limits.max_share is not None:
+        _check_share(plan, limits.max_share, active_keys)
+
+
+def check_time(plan: Plan, now: datetime) -> None:
+    """Raise AuditError where the plan is too old."""
+    if now >= plan.expires_at:
+        raise AuditError(
+            f"plan {plan.id} expired at {plan.expires_at.isoformat()}",
+            hint="scan and plan again: keys may have been used since",
+        )
+
+
+def _check_share(plan: Plan, share: float, active_keys: Mapping[str, int]) -> None:
+    taken = Counter(
+        action.account_id for action in plan.actions if action.kind is ActionKind.DEACTIVATE
+    )
+    for account_id, number in sorted(taken.items()):
+        if number > share * active_keys.get(account_id, 0):
+            raise AuditError(
+                f"plan {plan.id} would deactivate {number} of {active_keys.get(account_id, 0)}"
+                f" active keys of {account_id}, more than --max-share {share:g}",
+                hint="plan with --limit or --only, or raise --max-share",
+            )

@@ -1,0 +1,271 @@
+"""Plans, what was done about them, and who may do it now (port Journal).
+
+A connection of its own, with full syncs: a line is on the disk before the next step.
+"""
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from auditor.errors import AuditError
+from auditor.model.access_key import AccessKeyId
+from auditor.model.account import AccountId
+from auditor.model.outcome import JournalLine, Result, Step
+from auditor.model.plan import Action, ActionKind, Plan
+from auditor.remediation import journal as written
+from auditor.remediation.planner import KeyHistory, Rotation
+from auditor.store import plan_file
+from auditor.store.encoding import certain, dumps, instant, loads
+from auditor.store.schema import open_database
+
+_STALE = timedelta(minutes=15)
+"""After which a lease of another machine that nobody renewed is taken over."""
+
+
+class SqliteJournal:
+    """The journal in the store's file; used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_database(path, create=False)
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def record_plan(self, plan: Plan) -> str:
+        """Commit a plan, so that it can be applied from this store; return its digest."""
+        document = plan_file.document(plan)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO plan (id, run_id, created_at, undoes, sha256, document)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    plan.id,
+                    plan.run_id,
+                    instant(plan.created_at),
+                    plan.undoes,
+                    document["sha256"],
+                    dumps(document),
+                ),
+            )
+        return str(document["sha256"])
+
+    def check_known(self, plan: Plan, sha256: str) -> None:
+        """Raise AuditError unless exactly this plan was made in this store."""
+        row = self._one("SELECT sha256 FROM plan WHERE id = ?", plan.id)
+        if row is None or row["sha256"] != sha256:
+            raise AuditError(
+                f"plan {plan.id} was not made in {self._path}",
+                hint="apply a plan with the store that it was made in, unchanged",
+            )
+
+    def plans(self, run_id: str) -> list[Plan]:
+        """Return the plans of a run, in the order they were made."""
+        rows = self._all("SELECT id, document FROM plan WHERE run_id = ? ORDER BY rowid", run_id)
+        return [plan_file.parse(row["document"], source=f"plan {row['id']}")[0] for row in rows]
+
+    def append(
+        self,
+        *,
+        at: datetime,
+        plan: Plan,
+        action: Action,
+        step: Step,
+        detail: Mapping[str, object],
+    ) -> None:
+        """Add a line; it is on the disk on return. Raises AuditError."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO journal (at, plan_id, run_id, action_id, account_id, user_name,"
+                " access_key_id, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    instant(at),
+                    plan.id,
+                    plan.run_id,
+                    action.id,
+                    action.account_id,
+                    action.user_name,
+                    action.access_key_id,
+                    action.kind,
+                    step,
+                    dumps(dict(detail)),
+                ),
+            )
+            if step is Step.OUTCOME and detail["result"] == Result.APPLIED:
+                self._note_status(action, at)
+            self._connection.execute(
+                "UPDATE lease SET renewed_at = ? WHERE plan_id = ?", (instant(at), plan.id)
+            )
+
+    def _note_status(self, action: Action, at: datetime) -> None:
+        """Keep since when a key has been inactive; scans that see it active forget it."""
+        key = (action.account_id, action.access_key_id)
+        if action.kind is ActionKind.DEACTIVATE:
+            query = "INSERT OR IGNORE INTO inactive_key VALUES (?, ?, ?)"
+            self._connection.execute(query, (*key, instant(at)))
+        elif action.kind is ActionKind.ACTIVATE:
+            query = "DELETE FROM inactive_key WHERE account_id = ? AND access_key_id = ?"
+            self._connection.execute(query, key)
+
+    def lines(self, plan_id: str) -> Sequence[JournalLine]:
+        """Return the lines of a plan, in order."""
+        return [
+            _line(row)
+            for row in self._all(
+                "SELECT * FROM journal WHERE plan_id = ? ORDER BY sequence", plan_id
+            )
+        ]
+
+    def lines_of_run(self, run_id: str) -> Sequence[JournalLine]:
+        """Return the lines of all plans of a run, in order."""
+        return [
+            _line(row)
+            for row in self._all("SELECT * FROM journal WHERE run_id = ? ORDER BY sequence", run_id)
+        ]
+
+    def history(self, account_id: AccountId, key_id: AccessKeyId) -> KeyHistory:
+        """Return what was done to a key before, and since when it has been inactive."""
+        seen = self._one(
+            "SELECT since FROM inactive_key WHERE account_id = ? AND access_key_id = ?",
+            account_id,
+            key_id,
+        )
+        restored: datetime | None = None
+        rotation: Rotation | None = None
+        by_kind: dict[ActionKind, list[JournalLine]] = {}
+        for row in self._all(
+            "SELECT * FROM journal WHERE account_id = ? AND access_key_id = ? ORDER BY sequence",
+            account_id,
+            key_id,
+        ):
+            line = _line(row)
+            by_kind.setdefault(line.kind, []).append(line)
+            applied = line.step is Step.OUTCOME and line.detail["result"] == Result.APPLIED
+            if applied and line.kind is ActionKind.ACTIVATE:
+                restored = line.at
+        if ActionKind.ROTATE in by_kind:
+            rotation = _rotation(by_kind[ActionKind.ROTATE])
+        return KeyHistory(
+            inactive_since=None if seen is None else certain(seen["since"]),
+            restored_at=restored,
+            rotation=rotation,
+        )
+
+    @contextmanager
+    def lease(self, plan: Plan, *, now: datetime) -> Iterator[None]:
+        """Keep the plan to this process while the context lasts; raise AuditError if it is taken.
+
+        A process that died leaves its lease behind; on this machine that shows at once.
+        """
+        mine = dumps(_holder())
+        with self._transaction():
+            row = self._one("SELECT * FROM lease WHERE plan_id = ?", plan.id)
+            if row is not None and _held(loads(row["holder"]), certain(row["renewed_at"]), now):
+                raise AuditError(
+                    f"plan {plan.id} is being applied by another process",
+                    hint="wait for it; after a crash on another machine, 15 minutes",
+                )
+            self._connection.execute(
+                "INSERT OR REPLACE INTO lease (plan_id, holder, renewed_at) VALUES (?, ?, ?)",
+                (plan.id, mine, instant(now)),
+            )
+        try:
+            yield
+        finally:
+            with self._transaction():
+                self._connection.execute(
+                    "DELETE FROM lease WHERE plan_id = ? AND holder = ?", (plan.id, mine)
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise AuditError(
+                f"the journal in {self._path} can't be written: {error}",
+                hint="free the disk or the lock, then apply with --resume",
+            ) from None
+
+    def _all(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.row_factory = sqlite3.Row
+            yield from cursor.execute(query, arguments)
+
+    def _one(self, query: str, *arguments: object) -> sqlite3.Row | None:
+        return next(self._all(query, *arguments), None)
+
+
+def _line(row: sqlite3.Row) -> JournalLine:
+    return JournalLine(
+        sequence=row["sequence"],
+        at=certain(row["at"]),
+        plan_id=row["plan_id"],
+        run_id=row["run_id"],
+        action_id=row["action_id"],
+        account_id=row["account_id"],
+        user_name=row["user_name"],
+        access_key_id=row["access_key_id"],
+        kind=ActionKind(row["kind"]),
+        step=Step(row["step"]),
+        detail=loads(row["detail"]),
+    )
+
+
+def _rotation(lines: Sequence[JournalLine]) -> Rotation | None:
+    """Return the last rotation that did, or may have done, something."""
+    last = written.since_intent(lines)
+    outcome = written.outcome(last)
+    if last[0].step is not Step.INTENT or (
+        outcome is not None and outcome.result in {Result.REFUSED, Result.DRIFTED}
+    ):
+        return None
+    created = next((line for line in last if line.step is Step.CREATED), None)
+    return Rotation(
+        new_key_id=None if created is None else AccessKeyId(str(created.detail["new_key_id"])),
+        finished=outcome is not None and outcome.result is Result.APPLIED,
+    )
+
+
+def _holder() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _held(holder: Mapping[str, Any], renewed_at: datetime, now: datetime) -> bool:
+    """Whether the holder of a lease still lives, as far as can be told."""
+    if holder["host"] == socket.gethostname():
+        return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
+    return now - renewed_at < _STALE
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process of this machine began, in clock ticks; None where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return _alive(pid)
+
+
+def _alive(pid: int) -> str | None:
+    """Do without /proc: tell only that a process of that number lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        return "alive"
+    return "alive"

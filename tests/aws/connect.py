@@ -1,0 +1,57 @@
+"""The way to AWS, as the tests of this folder go it: to the emulator."""
+
+from typing import Any
+
+from auditor.aws.session import Aws, Connection
+from auditor.aws.writer import ClientWriter
+from auditor.demo.emulator import Emulator
+from auditor.demo.organization import DemoOrganization
+from auditor.engine.tally import Tally
+from auditor.model.account import Account
+from auditor.ports import OpenForWriting
+from auditor.wiring import SystemClock
+from tests.builders import an_account
+
+
+def an_aws(
+    emulator: Emulator, *, attempts: int = 2, writes: bool = False, **connection: Any
+) -> Aws:
+    defaults = {"endpoint_url": emulator.url}
+    return Aws(
+        Connection(**(defaults | connection)),
+        session_name="iamaudit-test",
+        concurrency=8,
+        progress=Tally(),
+        clock=SystemClock(),
+        attempts=attempts,
+        writes=writes,
+    )
+
+
+def clients_made(aws: Aws) -> list[str]:
+    """A list that grows by the service of each client that is made from now on."""
+    made: list[str] = []
+
+    def note(event_name: str, **_: Any) -> None:
+        made.append(event_name.rpartition(".")[2])
+
+    events = aws._clients.own._session.get_component("event_emitter")
+    events.register("creating-client-class", note)
+    return made
+
+
+def member(organization: DemoOrganization) -> Account:
+    """Return a member account that has the role for reading."""
+    closed = {organization.suspended_account_id, organization.unreachable_account_id}
+    open_ = (each for each in organization.member_account_ids if each not in closed)
+    return an_account(next(open_))
+
+
+def sent(emulator: Emulator, operation: str) -> list[Any]:
+    """Return the requests for an operation that arrived, those a hook answered among them."""
+    return [each for each in emulator.requests if each.operation == operation]
+
+
+def the_writer(opened: OpenForWriting) -> ClientWriter:
+    assert isinstance(opened.writer, ClientWriter)
+    return opened.writer
