@@ -228,7 +228,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     if plan.actions:
         table = Table(box=None, pad_edge=False)
         for heading in ("action", "account", "user", "key", "last use", "because of"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, overflow="fold", no_wrap=heading in {"account", "key"})
         for action in plan.actions:
             table.add_row(
                 action.kind,

@@ -15,6 +15,7 @@ from auditor.formats.document import (
     FindingPart,
     Gap,
     Key,
+    PlanPart,
     RunPart,
     Summary,
     Tool,
@@ -159,6 +160,55 @@ def _exemption(**changes: object) -> Row:
     return ExemptionPart.model_validate({**exemption, **changes}).model_dump()
 
 
+def _action(outcome: Row | None = None, **changes: object) -> Row:
+    action: Row = {
+        "id": "0123456789abcdef",
+        "account_id": ACCOUNT,
+        "user_name": "deploy",
+        "user_arn": f"arn:aws:iam::{ACCOUNT}:user/deploy",
+        "access_key_id": KEY,
+        "kind": "deactivate",
+        "because": ["key-unused"],
+        "expected": {
+            "status": "Active",
+            "created_at": "2025-01-01T00:00:00Z",
+            "last_used": {
+                "state": "used", "at": "2026-01-01T00:00:00Z", "service": "s3", "region": "x",
+                "operation": None, "code": None,
+            },
+        },
+        "reversible": True,
+        "outcome": outcome,
+    }  # fmt: skip
+    return {**action, **changes}
+
+
+def _outcome(**changes: object) -> Row:
+    outcome: Row = {
+        "result": "applied",
+        "reason": "",
+        "at": "2026-06-01T11:00:00Z",
+        "request_id": "r-1",
+        "new_access_key_id": None,
+        "secret_in": None,
+        "undone": False,
+    }
+    return {**outcome, **changes}
+
+
+def _plan(**changes: object) -> Row:
+    plan: Row = {
+        "id": "plan-1",
+        "created_at": "2026-06-01T10:00:00Z",
+        "expires_at": "2026-06-02T10:00:00Z",
+        "sha256": "cd" * 32,
+        "applicable": True,
+        "actions": [_action()],
+        "held": [],
+    }
+    return PlanPart.model_validate({**plan, **changes}).model_dump()
+
+
 def _compliance(**changes: object) -> Row:
     line: Row = {
         "framework": "CIS AWS Foundations 5.0.0",
@@ -208,6 +258,7 @@ class FakeDocument:
     gaps: Sequence[Row] = ()
     compliance_given: Sequence[Row] = ()
     exemptions_given: Sequence[Row] = ()
+    plan_given: Row | None = None
     rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
     complete: bool | None = None
 
@@ -261,8 +312,8 @@ class FakeDocument:
     def rules(self) -> Sequence[Row]:
         return self.rules_given
 
-    def plan(self) -> None:
-        return None
+    def plan(self) -> Row | None:
+        return self.plan_given
 
 
 def _document(
@@ -310,6 +361,21 @@ def a_gap() -> Make:
 @pytest.fixture
 def a_control() -> Make:
     return _compliance
+
+
+@pytest.fixture
+def an_action() -> Make:
+    return _action
+
+
+@pytest.fixture
+def an_outcome() -> Make:
+    return _outcome
+
+
+@pytest.fixture
+def a_plan() -> Make:
+    return _plan
 
 
 @pytest.fixture

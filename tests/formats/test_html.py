@@ -108,6 +108,9 @@ def rich(  # noqa: PLR0917 -- fixtures
     a_gap: Make,
     a_control: Make,
     an_exemption: Make,
+    a_plan: Make,
+    an_action: Make,
+    an_outcome: Make,
 ) -> ReportStream:
     """Return a document in which every section has something to show, all of it hostile."""
     name = "".join([*HOSTILE, *HIDDEN])
@@ -121,6 +124,7 @@ def rich(  # noqa: PLR0917 -- fixtures
         findings=[a_finding(user_name=name, message=name, exemption=name, status="exempt")],
         gaps=[a_gap(message=name, statement={"Resource": name})],
         compliance_given=[a_control(framework=name)],
+        plan_given=a_plan(actions=[an_action(an_outcome(reason=name), user_name=name)]),
         exemptions_given=[an_exemption(where={"tags": {name: name}}, reason=name, owner=name)],
         rules_given=[{**a_document().rules()[0], "title": name, "when": name, "controls": [name]}],
     )
@@ -437,6 +441,46 @@ def test_exemptions_are_listed_with_the_expired_and_the_unused(
     assert "2027-01-31 expired 0" in words
     assert "user: nobody house key-too-old moves to roles in spring" in words
     assert words.count("unused") == 1
+
+
+def test_a_plan_is_shown_with_its_outcomes_and_what_is_held(
+    a_document: MakeDocument, a_plan: Make, an_action: Make, an_outcome: Make
+) -> None:
+    held = {
+        "account_id": ONE,
+        "user_name": "root<b>",
+        "access_key_id": None,
+        "kind": "rotate",
+        "because": ["key-too-old"],
+        "reason": "only the root user can change its keys",
+    }
+    plan = a_plan(
+        actions=[
+            an_action(),
+            an_action(an_outcome(result="drifted", reason="it is Inactive now")),
+            an_action(an_outcome(undone=True)),
+        ],
+        held=[held],
+    )
+
+    words = Page(rendered(a_document(plan_given=plan))).words()
+
+    assert "3 actions, 1 proposal held" in words
+    assert "to be applied before 2026-06-02 10:00:00 UTC" in words
+    assert "key-unused 2026-01-01 00:00:00 UTC not applied" in words
+    assert "drifted" in words
+    assert "it is Inactive now" in words
+    assert "applied, undone since" in words
+    assert "root<b> — rotate key-too-old only the root user can change its keys" in words
+
+
+def test_a_plan_that_is_only_to_be_looked_at_says_so(
+    a_document: MakeDocument, a_plan: Make
+) -> None:
+    words = Page(rendered(a_document(plan_given=a_plan(applicable=False)))).words()
+
+    assert "to be looked at, not applied" in words
+    assert "Plan" not in Page(rendered(a_document())).words()
 
 
 def test_compliance_is_left_out_where_there_is_none(a_document: MakeDocument) -> None:
