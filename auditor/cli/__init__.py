@@ -6,36 +6,17 @@ import traceback
 import typer
 
 from auditor import __version__
-from auditor.cli.apply import apply
-from auditor.cli.demo import demo
 from auditor.cli.exits import ExitCode
-from auditor.cli.history import history
-from auditor.cli.keys import keys
-from auditor.cli.plan import plan
-from auditor.cli.policy import policy
-from auditor.cli.report import report
-from auditor.cli.scan import scan
-from auditor.cli.schema import schema
-from auditor.cli.undo import undo
+from auditor.cli.lazy import LazyGroup
 from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
-from auditor.formats.templates import printable
 
 app = typer.Typer(
     name="iamaudit",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback must never show the values of variables
     help="Which access keys do we have, which must go, and can we take them away safely?",
 )
-app.command()(scan)
-app.command()(demo)
-app.command()(report)
-app.command()(plan)
-app.command()(apply)
-app.command()(undo)
-app.command()(history)
-app.add_typer(keys, name="keys")
-app.add_typer(policy, name="policy")
-app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,6 +49,8 @@ def main() -> None:
     try:
         app()
     except AuditError as error:
+        from auditor.formats.templates import printable  # noqa: PLC0415 -- help needs no Jinja
+
         lines = [printable(line) for line in str(error).splitlines()]
         typer.echo(f"iamaudit: {chr(10).join(lines)}; {error.hint}", err=True)
         sys.exit(_CODES.get(type(error), ExitCode.USAGE))

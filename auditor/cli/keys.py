@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 keys = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="Access keys of one user: list, last-used, create, activate, deactivate, delete, rotate,"
     " tour. Long-lived keys are the wrong way to sign in: prefer roles and federation.",
 )

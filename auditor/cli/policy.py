@@ -26,6 +26,7 @@ from auditor.wiring.policies import check_policies, policy_source
 
 policy = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="The shipped policies and your own: list, show, check, explain, test.",
 )
 Names = Annotated[list[str], typer.Argument(metavar="NAME|FILE…", help="packs of ours, or files")]

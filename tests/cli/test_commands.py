@@ -1,10 +1,13 @@
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from auditor import __version__
+from auditor.cli.lazy import COMMANDS, load
 from auditor.formats.document import json_schema
 from tests.command import IAMAUDIT, Run, World, clean_environment
 
@@ -75,3 +78,27 @@ def test_without_a_terminal_progress_is_plain_and_on_stderr(
 
     assert "\x1b" not in ran.stderr + ran.stdout
     assert str(tmp_path / "out/latest/report.html") in ran.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_begins_as_the_list_of_commands_says(name: str) -> None:
+    told = load(name).help
+
+    assert " ".join(told.split()).startswith(COMMANDS[name].removesuffix("."))
+
+
+def test_help_loads_neither_the_sdk_nor_the_policies() -> None:
+    script = (
+        "import sys; sys.argv = ['iamaudit', '--help']\n"
+        "from auditor.cli import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "print([n for n in ('botocore', 'aioboto3', 'jinja2', 'pydantic', 'cel_expr_python')"
+        " if n in sys.modules])"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert told.splitlines()[-1] == "[]"

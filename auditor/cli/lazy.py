@@ -1,0 +1,54 @@
+"""A command line whose commands are imported when they run: help must not load the AWS SDK."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+COMMANDS: Mapping[str, str] = {
+    "scan": "Read every access key of the accounts, live, judge each, and write the reports.",
+    "report": "Report on a stored run, without asking AWS anything.",
+    "plan": "Plan by a stored run's findings: one action for each key, written to plan.json.",
+    "apply": "Apply a plan: each key is read again, changed, read back, and every step journaled.",
+    "undo": "Activate again what the plans of a run deactivated and is still inactive.",
+    "history": "List the stored runs; with RUN, every line of the journal about its plans.",
+    "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete, rotate,"
+    " tour.",
+    "policy": "The shipped policies and your own: list, show, check, explain, test.",
+    "demo": "Scan an organization that is served on this machine; needs no AWS account.",
+    "schema": "Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy.",
+}
+"""Each is the function or the group of its name in `auditor.cli.NAME`."""
+
+
+class LazyGroup(TyperGroup):
+    """The commands by name; each is loaded when it is about to run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return what help has to say of a command; None for one that is none."""
+        told = COMMANDS.get(cmd_name)
+        return None if told is None else TyperCommand(cmd_name, help=told, add_help_option=False)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command itself, with what is left for it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, None if found is None else load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    """Return a command, imported now."""
+    found: Any = getattr(import_module(f"auditor.cli.{name}"), name)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
