@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -25,6 +26,15 @@ DEFAULT_FORMATS = ("html", "json")
 DEFAULT_CONCURRENCY = 60
 
 
+class Source(StrEnum):
+    """Where the last use of keys is taken from."""
+
+    LIVE = "live"
+    """Asked for each key."""
+    REPORT = "report"
+    """The credential reports, up to four hours old; asked for only where they can't tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
     """One `iamaudit scan`, as asked for."""
@@ -33,6 +43,7 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     connection: Connection
     policies: tuple[str, ...] = ("baseline",)
+    source: Source = Source.LIVE
     concurrency: int = DEFAULT_CONCURRENCY
     formats: tuple[str, ...] = DEFAULT_FORMATS
     output: Path

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import anyio
@@ -12,6 +12,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.identity import IamUser
+from auditor.model.unknown import Known
 from auditor.ports import CredentialReport, OpenAccount, ReportRow, UserDetails
 from tests.builders import NOW
 
@@ -70,6 +71,11 @@ def a_report(*rows: ReportRow, root_keys: tuple[AccessKey, ...] = ()) -> Credent
     return CredentialReport(generated_at=NOW, root=root, users={row.arn: row for row in rows})
 
 
+def _slots(keys: Sequence[AccessKey]) -> tuple[AccessKey, ...]:
+    """The keys as the report has them: no ids, by slot."""
+    return tuple(replace(key, id=None, slot=slot) for slot, key in enumerate(keys, start=1))
+
+
 def details(*, quarantined: bool = False, admin: bool = False) -> UserDetails:
     return UserDetails(tags={}, groups=(), policies=(), admin=admin, quarantined=quarantined)
 
@@ -81,6 +87,8 @@ class FakeIam:
     keys: dict[str, list[AccessKey]] = field(default_factory=dict)
     newer: set[str] = field(default_factory=set)
     """Users that the credential report does not have yet."""
+    reported: dict[str, Known[tuple[AccessKey, ...]]] = field(default_factory=dict)
+    """What the credential report has of a user's keys, where that is not what is there."""
     root_keys: tuple[AccessKey, ...] = ()
     page_size: int = 1000
     polls: int = 1
@@ -129,7 +137,11 @@ class FakeIam:
     async def credential_report(self) -> CredentialReport:
         self._call("iam:GetCredentialReport")
         known = [self._user(name) for name in self.keys if name not in self.newer]
-        return a_report(*(a_row(user) for user in known), root_keys=self.root_keys)
+        rows = (
+            replace(a_row(user), keys=self.reported.get(user.name, _slots(self.keys[user.name])))
+            for user in known
+        )
+        return a_report(*rows, root_keys=self.root_keys)
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         self._call("iam:GetAccountAuthorizationDetails")

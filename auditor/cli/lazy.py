@@ -15,8 +15,8 @@ COMMANDS: Mapping[str, str] = {
     "apply": "Apply a plan: each key is read again, changed, read back, and every step journaled.",
     "undo": "Activate again what the plans of a run deactivated and is still inactive.",
     "history": "List the stored runs; with RUN, every line of the journal about its plans.",
-    "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete, rotate,"
-    " tour.",
+    "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete,"
+    " rotate, tour.",
     "policy": "The shipped policies and your own: list, show, check, explain, test.",
     "demo": "Scan an organization that is served on this machine; needs no AWS account.",
     "schema": "Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy.",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from auditor.config import Source
+
 ACCOUNTS, CONNECTING, JUDGING, REPORTING = "Accounts", "Connection", "Policy", "Output"
 STORED = "Stored run"
 
@@ -127,6 +129,16 @@ FailOn = Annotated[
         metavar="SEVERITY|never",
         rich_help_panel=JUDGING,
         help="exit with 1 for open findings of this severity or worse",
+    ),
+]
+FromSource = Annotated[
+    Source,
+    typer.Option(
+        "--source",
+        envvar="IAMAUDIT_SOURCE",
+        rich_help_panel=ACCOUNTS,
+        help="ask for the last use of each key, or take it from the credential reports: faster, up"
+        " to four hours old",
     ),
 ]
 Concurrency = Annotated[

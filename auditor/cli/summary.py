@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.formats.overview import by_severity, overview, tally, verdict, worst
+from auditor.formats.overview import REPORTED, by_severity, overview, tally, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import count, printable
 from auditor.model.account import OutcomeKind
@@ -32,6 +32,8 @@ def show(document: ReportStream, console: Console) -> None:
             + f"), {count(coverage['users'], 'user')}, {count(coverage['keys'], 'key')}"
         )
     )
+    if document.run()["source"] == "report":
+        console.print(Text(f"{REPORTED}.", style="yellow"))
     for line in _exemptions(document):
         console.print(Text(printable(line)))
     for line in _missed(document):

@@ -1,8 +1,9 @@
 """What the credential report and the authorization details tell of the users of an account."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from auditor.model.access_key import AccessKey
 from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
 from auditor.model.inventory import UserInventory
 from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
@@ -46,9 +47,9 @@ class Enrichment:
         return keys if isinstance(keys, Unknown) else None
 
     @staticmethod
-    def knows(report: CredentialReport, user: IamUser) -> bool:
-        """Whether the report has this very user, not an earlier one of the same name."""
-        return _row(report, user) is not None
+    def row(report: CredentialReport, user: IamUser) -> ReportRow | None:
+        """Return what the report has of this very user, not of an earlier one of the same name."""
+        return _row(report, user)
 
 
 def identity_of(user: IamUser, enrichment: Enrichment) -> Identity:
@@ -73,6 +74,21 @@ def identity_of(user: IamUser, enrichment: Enrichment) -> Identity:
         admin=told if isinstance(told, Unknown) else told.admin,
         quarantined=_quarantined(user, told, enrichment),
     )
+
+
+def use_of(
+    key: AccessKey, listed: Sequence[AccessKey], slots: Sequence[AccessKey]
+) -> AccessKey | None:
+    """Return a listed key with the last use of its slot in the report; None where that is unclear.
+
+    The report has no ids: a key is known by its creation, if no other key has the same.
+    """
+    if sum(each.created_at == key.created_at for each in listed) > 1:
+        return None
+    mine = [slot for slot in slots if slot.created_at == key.created_at]
+    if len(mine) != 1 or isinstance(mine[0].last_use, Unknown):
+        return None
+    return replace(key, last_use=mine[0].last_use)
 
 
 def root_user(enrichment: Enrichment) -> list[UserInventory]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from auditor import fanout
-from auditor.engine.enrichment import Enrichment, identity_of, root_user
+from auditor.engine.enrichment import Enrichment, identity_of, root_user, use_of
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure, FailureKind
 from auditor.fanout import Share
@@ -45,8 +45,11 @@ class AccountReading:
         workers: int,
         tally: Tally,
         clock: Clock,
+        from_report: bool = False,
     ) -> None:
+        """With `from_report` ask for keys and last uses only where the report can't tell."""
         self._account = account
+        self._from_report = from_report
         self._opened = opened
         self._reader: IamReader = opened.reader
         self._share = share
@@ -65,7 +68,11 @@ class AccountReading:
     async def read(self) -> None:
         """Read all there is; what AWS refuses or fails is kept as errors."""
         try:
-            await fanout.together(self._read_users, self._read_report, self._read_details)
+            if self._from_report:
+                await self._read_report()
+                await fanout.together(self._read_users, self._read_details)
+            else:
+                await fanout.together(self._read_users, self._read_report, self._read_details)
             await fanout.each(self._newer_users(), self._read_password, limit=self._workers)
         except _GaveUpError:
             self._whole = False
@@ -129,24 +136,36 @@ class AccountReading:
                 yield user
 
     async def _read_user(self, user: IamUser) -> None:
+        slots = self._slots(user)
         try:
-            keys = await self._list_keys(user)
+            keys = await self._list_keys(user) if slots is None or slots else ()
         except AwsFailure as failure:
             if failure.kind is not FailureKind.GONE:  # deleted since the listing is no error
                 self._missed(failure, subject=user.name)
         else:
-            read = [await self._with_last_use(user, key) for key in keys]
+            read = [
+                use_of(key, keys, slots or ()) or await self._with_last_use(user, key)
+                for key in keys
+            ]
             kept = sorted((key for key in read if key), key=lambda key: key.id or "")
             self._users[user.name] = (user, kept)
             self._tally.keys += len(kept)
         self._tally.users_done += 1
+
+    def _slots(self, user: IamUser) -> Sequence[AccessKey] | None:
+        """Return the user's keys as the report has them; None where only asking can tell."""
+        report = self._enrichment.report
+        if not self._from_report or isinstance(report, Unknown):
+            return None
+        row = Enrichment.row(report, user)
+        return None if row is None or isinstance(row.keys, Unknown) else row.keys
 
     def _newer_users(self) -> list[IamUser]:
         """Return the users that the credential report does not have yet."""
         report = self._enrichment.report
         if isinstance(report, Unknown):
             return []
-        return [user for user, _ in self._users.values() if not Enrichment.knows(report, user)]
+        return [user for user, _ in self._users.values() if Enrichment.row(report, user) is None]
 
     async def _list_keys(self, user: IamUser) -> Sequence[AccessKey]:
         return await self._ask(partial(self._reader.access_keys, user.name))

@@ -30,6 +30,7 @@ class Scan:
         concurrency: int,
         tally: Tally,
         clock: Clock,
+        from_report: bool = False,
     ) -> None:
         self._sessions = sessions
         self._store = store
@@ -41,6 +42,7 @@ class Scan:
         self._writer = fanout.Writer()
         self._tally = tally
         self._clock = clock
+        self._from_report = from_report
 
     async def read(self, accounts: Sequence[Account]) -> bool:
         """Read the accounts that are not to be skipped; return whether it was interrupted.
@@ -72,6 +74,7 @@ class Scan:
                     workers=self._concurrency,
                     tally=self._tally,
                     clock=self._clock,
+                    from_report=self._from_report,
                 )
                 await reading.read()
         except AwsFailure as failure:

@@ -13,7 +13,7 @@ from typing import TextIO
 from jinja2 import Environment
 from markupsafe import Markup
 
-from auditor.formats.overview import by_severity, overview, tally, verdict, worst
+from auditor.formats.overview import REPORTED, by_severity, overview, tally, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import environment, source
 from auditor.model.finding import finding_id
@@ -116,6 +116,7 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
         "entries": lambda: entries(document, accounts.names),
         "rules": document.rules(),
         "compliance": document.compliance,
+        "reported": REPORTED if run["source"] == "report" else None,
         "plan": document.plan(),
         "exemptions": list(document.exemptions()),
     }

@@ -10,6 +10,11 @@ from auditor.model.finding import FindingStatus, Severity
 
 WORST = 10
 """How many accounts the table of the worst ones names."""
+REPORTED = (
+    "Last uses are those of the accounts' credential reports, up to four hours old: keys made and"
+    " uses since then may not be in it"
+)
+"""Said of a run by --source report."""
 FIRST = 5
 """How many subjects of one error are named before "and N more"."""
 

@@ -89,7 +89,14 @@ def key_row(
         "status": key.status,
         "created_at": instant(key.created_at),
     }
-    match key.last_use:
+    return row | use_columns(key.last_use)
+
+
+def use_columns(use: LastUse) -> dict[str, object]:
+    """Return the columns of a key that tell its last use."""
+    names = ("at", "service", "region")
+    row: dict[str, object] = dict.fromkeys([*(f"last_used_{name}" for name in names), "unknown"])
+    match use:
         case Used(at=at, service=service, region=region):
             row |= {"last_used_state": "used", "last_used_at": instant(at)}
             row |= {"last_used_service": service, "last_used_region": region}

@@ -1,7 +1,7 @@
 """Writing runs into the store, and reading their inventory back (port RunStore)."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cache
@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from auditor.errors import AuditError
-from auditor.model.access_key import AccessKey, KeyStatus
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, AccountId
 from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
@@ -30,6 +30,7 @@ from auditor.store.rows import (
     parse_source,
     run_row,
     source_row,
+    use_columns,
     user_row,
 )
 from auditor.store.schema import JUDGEMENT, open_database
@@ -109,6 +110,17 @@ class SqliteRunStore:
                 " SELECT ?, ?, started_at FROM main.run WHERE id = ?"
             )
             self._connection.execute(query, (account_id, key.id, run_id))
+
+    def set_last_uses(self, run_id: str, uses: Mapping[AccessKeyId, LastUse]) -> None:
+        """Commit the last uses of single keys that were asked for again."""
+        with self._transaction():
+            for key_id, use in uses.items():
+                columns = use_columns(use)
+                names = ", ".join(f"{name} = ?" for name in columns)
+                self._connection.execute(
+                    f"UPDATE access_key SET {names} WHERE run_id = ? AND id = ?",  # noqa: S608
+                    (*columns.values(), run_id, key_id),
+                )
 
     def finish(self, run: Run) -> None:
         """Commit the end of the run: its time, its calls, its throttles."""

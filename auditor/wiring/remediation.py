@@ -11,6 +11,7 @@ from typing import TextIO
 
 from auditor.aws.connection import Connection
 from auditor.aws.session import Aws
+from auditor.config import Source
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
@@ -81,6 +82,11 @@ def make_plan(
     """Plan by a stored run's findings, and keep the plan in the store; raise AuditError."""
     with _opened(store_file) as (store, journal):
         run = store.run(run_name)
+        if run.source == Source.REPORT:
+            raise AuditError(
+                f"run {run.id} took last uses from credential reports, which are hours old",
+                hint="scan with --remediate dry-run, which asks for them again, or scan live",
+            )
         judge_if_needed(store, run)
         own = _aws(connection, run, clock).known_key_ids()
         return planned(store, journal, run, planning, own_key_ids=own, now=clock.now())

@@ -9,12 +9,15 @@ from typing import Self
 
 from auditor import __version__
 from auditor.aws.session import Aws
-from auditor.config import ScanOptions
+from auditor.config import ScanOptions, Source
 from auditor.engine.judgement import RunJudge
+from auditor.engine.refresh import last_uses
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError
 from auditor.formats.stream import ReportStream
+from auditor.model.access_key import AccessKeyId
+from auditor.model.account import Account
 from auditor.model.plan import Plan
 from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
@@ -22,6 +25,7 @@ from auditor.ports import Caller, Clock
 from auditor.remediation.planner import Planning
 from auditor.store.journal import SqliteJournal
 from auditor.store.output import Output
+from auditor.store.proposals import proposals
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.targets.literal import parse_list
@@ -29,6 +33,8 @@ from auditor.targets.resolve import resolve
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
+
+_ACCOUNTS_AT_ONCE = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                 concurrency=options.concurrency,
                 tally=tally,
                 clock=clock,
+                from_report=options.source is Source.REPORT,
             ).read(accounts)
             store.finish(
                 replace(
@@ -107,6 +114,9 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                 document = _judge(store, run, policies)
                 made = None
                 if options.planning is not None and not interrupted:
+                    if options.source is Source.REPORT:
+                        await _ask_again(aws, store, run, accounts)
+                        document = _judge(store, run, policies)
                     made = _plan(
                         store,
                         output,
@@ -135,6 +145,18 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         output=output,
         store=store,
     )
+
+
+async def _ask_again(
+    aws: Aws, store: SqliteRunStore, run: Run, accounts: Sequence[Account]
+) -> None:
+    """Read the last use of every key that may be planned for, live: reports are hours old."""
+    by_id = {account.id: account for account in accounts}
+    keys: dict[Account, list[AccessKeyId]] = {}
+    for proposal in proposals(store.connection, run.id):
+        if proposal.key.id is not None:
+            keys.setdefault(by_id[proposal.account_id], []).append(proposal.key.id)
+    store.set_last_uses(run.id, await last_uses(aws, keys, concurrency=_ACCOUNTS_AT_ONCE))
 
 
 def _plan(
@@ -167,7 +189,7 @@ def _new_run(
         started_at=started_at,
         finished_at=None,
         now=options.now or started_at,
-        source="live",
+        source=options.source,
         partition=caller.partition,
         caller_arn=caller.arn,
         policies=tuple(policy.stamp for policy in policies),

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -7,6 +9,7 @@ from auditor import fanout
 from auditor.engine.inventory import AccountReading
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure
+from auditor.model.access_key import AccessKeyId, KeyStatus, NeverUsed
 from auditor.model.account import OutcomeKind, Via
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory
@@ -19,7 +22,11 @@ USED = used(days=3)
 
 
 async def read(
-    iam: FakeIam, *, clock: FakeClock | None = None, workers: int = 4
+    iam: FakeIam,
+    *,
+    clock: FakeClock | None = None,
+    workers: int = 4,
+    from_report: bool = False,
 ) -> AccountInventory:
     async with fanout.Bound(8).share() as share:
         reading = AccountReading(
@@ -29,6 +36,7 @@ async def read(
             workers=workers,
             tally=Tally(),
             clock=clock or FakeClock(),
+            from_report=from_report,
         )
         await reading.read()
         return reading.conclude()
@@ -299,3 +307,76 @@ async def test_an_account_that_no_longer_answers_is_given_up_with_what_was_read(
     assert len(inventory.users) == 10
     assert iam.count("iam:ListAccessKeys") < 25
     assert "GaveUp" in {error.code for error in inventory.errors}
+
+
+# --- from the credential report ----------------------------------------------------------------
+
+SILENT = Unknown(operation="iam:GetCredentialReport", code="NotInAnswer")
+OLD, NEW = a_key("AKIA1", days_old=90, last_use=USED), a_key("AKIA2", days_old=3)
+
+
+async def by_report(**values: Any) -> tuple[AccountInventory, FakeIam]:
+    iam = FakeIam({"amy": [OLD, NEW], "bob": []}, **values)
+    return await read(iam, from_report=True), iam
+
+
+async def test_the_report_tells_the_last_use_and_who_has_keys_at_all() -> None:
+    inventory, iam = await by_report()
+
+    assert inventory == await read(FakeIam({"amy": [OLD, NEW], "bob": []}))
+    assert iam.count("iam:GetAccessKeyLastUsed") == 0
+    assert [name for operation, name in iam.calls if operation == "iam:ListAccessKeys"] == ["amy"]
+    assert len(iam.calls) <= 6 + 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "asked"),
+    [
+        ((replace(OLD, id=None),), {"AKIA2"}),
+        ((replace(OLD, id=None), replace(NEW, id=None, last_use=SILENT)), {"AKIA2"}),
+        (
+            (replace(OLD, id=None), replace(OLD, id=None), replace(NEW, id=None)),
+            {"AKIA1"},
+        ),
+        (SILENT, {"AKIA1", "AKIA2"}),
+    ],
+)
+async def test_what_the_report_leaves_open_is_asked_live(slots: Any, asked: set[str]) -> None:
+    inventory, iam = await by_report(reported={"amy": slots})
+
+    assert inventory.users[0].keys == (OLD, NEW)
+    calls = {name for operation, name in iam.calls if operation == "iam:GetAccessKeyLastUsed"}
+    assert calls == asked
+
+
+async def test_two_keys_of_one_instant_are_asked_live() -> None:
+    twins = [OLD, replace(OLD, id=AccessKeyId("AKIA9"), last_use=NeverUsed())]
+    iam = FakeIam({"amy": twins})
+
+    inventory = await read(iam, from_report=True)
+
+    assert inventory.users[0].keys == tuple(twins)
+    assert iam.count("iam:GetAccessKeyLastUsed") == 2
+
+
+async def test_a_user_newer_than_the_report_is_read_live() -> None:
+    inventory, iam = await by_report(newer={"amy"})
+
+    assert inventory.users[0].keys == (OLD, NEW)
+    assert iam.count("iam:GetAccessKeyLastUsed") == 2
+
+
+async def test_without_a_report_all_is_read_live() -> None:
+    inventory, iam = await by_report(fail=failing("iam:GenerateCredentialReport", denied))
+
+    assert inventory.users[0].keys == (OLD, NEW)
+    assert iam.count("iam:ListAccessKeys") == 2
+
+
+async def test_a_key_that_is_inactive_by_now_is_taken_as_it_is_listed() -> None:
+    inactive = replace(OLD, status=KeyStatus.INACTIVE)
+    iam = FakeIam({"amy": [inactive]}, reported={"amy": (replace(OLD, id=None),)})
+
+    inventory = await read(iam, from_report=True)
+
+    assert inventory.users[0].keys == (inactive,)
