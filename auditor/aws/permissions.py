@@ -87,6 +87,11 @@ def secret_session_policy(partition: str, account_id: AccountId) -> str:
     return _document(*_granted(secret_grant(partition, account_id)), keys)
 
 
+def fits(grant: Grant) -> bool:
+    """Whether one session policy holds the grant."""
+    return len(write_session_policy(grant)) <= _LONGEST_POLICY
+
+
 def check_size(policy: str) -> str:
     """Return the session policy; raise AwsFailure, as AWS would, where it is too long for one."""
     if len(policy) > _LONGEST_POLICY:

@@ -10,19 +10,23 @@ import typer
 from rich.console import Console
 
 from auditor.aws.connection import Connection
-from auditor.aws.permissions import write_session_policy
+from auditor.aws.permissions import secret_session_policy, write_session_policy
 from auditor.cli import options as given
 from auditor.cli import planning
 from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
+from auditor.model.account import AccountId
+from auditor.model.plan import Plan
 from auditor.wiring import SystemClock
-from auditor.wiring.remediation import Applied, ApplyOptions, grants, read_plan
+from auditor.wiring.remediation import Applied, ApplyOptions, check, read_plan, sessions
 from auditor.wiring.remediation import apply as carry_out
 
 
 @connected
 def apply(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="a plan.json")],
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="a plan.json, or the id of a plan in the store")
+    ],
     *,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with an apply that was cut off")
@@ -35,6 +39,7 @@ def apply(
         ),
     ] = False,
     store: given.Store = None,
+    output: given.OutputFolder = Path("reports"),
     allow_delete: planning.AllowDelete = False,
     allow_rotate: planning.AllowRotate = False,
     sink: planning.Sink = None,
@@ -62,27 +67,33 @@ def apply(
         window=planning.parse_window_option(window),
         resume=resume,
     )
-    chosen, file = read_plan(plan, store)
+    chosen, file = read_plan(plan, store, output)
     if show_session_policy:
-        for account_id, granted in grants(chosen):
-            document = json.loads(write_session_policy(granted))
-            typer.echo(json.dumps({"account": account_id, "policy": document}, indent=2))
+        _show_policies(chosen, with_secrets=sink is not None and allow_rotate)
         return
     if chosen.actions:
         planning.must_be_answerable(yes=yes)
     console = Console()
-    applied: Applied = anyio.run(
-        partial(
-            carry_out,
-            chosen,
-            file,
-            options,
-            clock=SystemClock(),
-            confirm=partial(planning.confirm, console=console, yes=yes),
-        )
-    )
+    check(chosen, file, options, clock=SystemClock())
+    planning.confirm(chosen, console, yes=yes)
+    applied: Applied = anyio.run(partial(carry_out, chosen, file, options, clock=SystemClock()))
     planning.show_outcomes(applied, console)
     raise typer.Exit(apply_code([applied]))
+
+
+def _show_policies(plan: Plan, *, with_secrets: bool) -> None:
+    """Print the session policies that an apply asks for, one document for each session."""
+    for account_id, granted in sessions(plan):
+        policies = [write_session_policy(granted)]
+        if with_secrets and "iam:CreateAccessKey" in granted.actions:
+            policies.append(secret_session_policy(plan.partition, AccountId(account_id)))
+        for policy in policies:
+            document = {"account": account_id, "policy": json.loads(policy)}
+            typer.echo(json.dumps(document, indent=2))
+    typer.echo(
+        "In the caller's own account no role is assumed: the tool itself holds to the plan there.",
+        err=True,
+    )
 
 
 def apply_code(applied: list[Applied]) -> ExitCode:

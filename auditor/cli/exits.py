@@ -44,22 +44,23 @@ def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: 
 
 
 def _left(document: ReportStream, open_: Mapping[str, int]) -> Mapping[str, int]:
-    """Return the open findings by severity, without those of keys that the plan took away."""
-    plan = document.plan()
-    taken = {
-        (action["account_id"], action["access_key_id"])
-        for action in (plan["actions"] if plan else ())
-        if action["kind"] in {"deactivate", "delete"}
-        and action["outcome"] is not None
-        and action["outcome"]["result"] == "applied"
-        and not action["outcome"]["undone"]
-    }
+    """Return the open findings by severity, without those that the run's plans have mended.
+
+    Taking a key away mends what a rule said of an active key, and nothing else.
+    """
+    taken = document.taken()
     if not taken:
         return open_
+    about_active = {
+        rule["id"]
+        for rule in document.rules()
+        if {"key.active", "key.status"}.intersection(rule["facts"])
+    }
     mended = Counter(
         finding["severity"]
         for finding in document.findings()
         if finding["status"] == "open"
+        and finding["rule_id"] in about_active
         and (finding["account_id"], finding["access_key_id"]) in taken
     )
     return {name: number - mended[name] for name, number in open_.items()}

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from auditor import fanout
 from auditor.aws.connection import Connection
 from auditor.cli import planning
 from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
-from auditor.errors import AuditError
+from auditor.errors import AuditError, InterruptedAuditError
 from auditor.formats.templates import printable
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse, NeverUsed, Used
 from auditor.model.account import AccountId, parse_account_id
@@ -102,6 +103,8 @@ def last_used(
     async def work(found: Keys) -> LastUse:
         return await found.keys.last_use(AccessKeyId(key))
 
+    if not key:
+        raise AuditError("the key id is empty", hint="iamaudit keys list shows those there are")
     use = _run(connection, user, account, work)
     if as_json:
         typer.echo(json.dumps({"access_key_id": key, "last_used": _use(use)}, indent=2))
@@ -130,7 +133,7 @@ def create(
         )
 
     async def work(found: Keys) -> dict[str, Any]:
-        made = await found.keys.create(found.sink)
+        made = await found.keys.create(found.sink, partial(typer.echo, err=True))
         told = {
             "user_name": found.owner.user_name,
             "access_key_id": made.key.id,
@@ -145,7 +148,7 @@ def create(
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return
-    typer.echo(printable(f"created {told['access_key_id']} of {told['user_name']}"))
+    typer.echo(told["access_key_id"])
     if told["secret_in"]:
         typer.echo(printable(f"its secret is in {told['secret_in']}"))
     if show_secret:
@@ -299,15 +302,23 @@ def _run(
     sink: SinkChoice | None = None,
 ) -> T:
     """Do the work in a session that may do no more than `actions`, and read."""
+    if user == "":
+        raise AuditError("--user is empty", hint="name a user, or leave it out")
     target = Target(user=user, account=None if account is None else _account(account))
+    done: list[T] = []
 
-    async def inside() -> T:
+    async def inside() -> None:
         async with keys_of(
             target, connection, actions=tuple(actions), sink=sink, clock=SystemClock()
         ) as found:
-            return await work(found)
+            done.append(await work(found))
 
-    return anyio.run(inside)
+    interrupted = anyio.run(fanout.until_interrupted, inside)
+    if not done:
+        raise InterruptedAuditError("interrupted", hint="iamaudit keys list shows what there is")
+    if interrupted:
+        typer.echo("Interrupted, when it was done:", err=True)
+    return done[0]
 
 
 def _account(text: str) -> AccountId:

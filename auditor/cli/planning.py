@@ -259,7 +259,7 @@ def show_outcomes(applied: Applied, console: Console) -> None:
             ),
             style="none",
         )
-        why = "not come to" if outcome is None else outcome.reason
+        why = "not carried out" if outcome is None else outcome.reason
         if why:
             line.append(printable(f": {why}"), style="dim")
         if outcome is not None and outcome.secret_in:

@@ -73,6 +73,9 @@ def check(files: Names) -> None:
         if expired:
             parts[1] += f" ({expired} expired)"
         typer.echo(f"{printable(name)}: {', '.join(parts)}, no mistakes")
+        for each in checked.exemptions:
+            if not each.where:
+                typer.echo(f"  exemption {each.position + 1} exempts every key", err=True)
 
 
 @policy.command()

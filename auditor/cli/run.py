@@ -16,7 +16,7 @@ from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.store.output import STORE
 from auditor.wiring import ScanResult, SystemClock, new_run_id, scan, write_reports
-from auditor.wiring.remediation import Applied, ApplyOptions
+from auditor.wiring.remediation import Applied, ApplyOptions, check
 from auditor.wiring.remediation import apply as carry_out
 
 _LEVELS = ("debug", "info", "warning", "error")
@@ -66,16 +66,10 @@ def _apply(
 ) -> Applied:
     """Apply the scan's plan, and write the reports again with what came of it."""
     assert result.plan is not None  # noqa: S101 -- the caller looked
-    applied: Applied = anyio.run(
-        partial(
-            carry_out,
-            result.plan,
-            result.output.store,
-            remediation.options,
-            clock=SystemClock(),
-            confirm=partial(planning.confirm, console=console, yes=remediation.yes),
-        )
-    )
+    options_, file, clock = remediation.options, result.output.store, SystemClock()
+    check(result.plan, file, options_, clock=clock)
+    planning.confirm(result.plan, console, yes=remediation.yes)
+    applied: Applied = anyio.run(partial(carry_out, result.plan, file, options_, clock=clock))
     planning.show_outcomes(applied, console)
     write_reports(result.output, result.document, result.plan.run_id, options.formats)
     return applied

@@ -16,7 +16,7 @@ from auditor.cli.connection import connected
 from auditor.remediation.rails import Limits
 from auditor.store.output import STORE
 from auditor.wiring import SystemClock
-from auditor.wiring.remediation import Applied, ApplyOptions
+from auditor.wiring.remediation import Applied, ApplyOptions, settle, undo_plans
 from auditor.wiring.remediation import undo as take_back
 
 
@@ -44,18 +44,13 @@ def undo(
         limits=Limits(),
         window=planning.parse_window_option(window),
     )
-    console = Console()
-    done: list[Applied] = anyio.run(
-        partial(
-            take_back,
-            store or output / STORE,
-            run,
-            options,
-            keys=key,
-            clock=SystemClock(),
-            confirm=partial(planning.confirm, console=console, yes=yes),
-        )
-    )
+    console, file, clock = Console(), store or output / STORE, SystemClock()
+    for each in anyio.run(partial(settle, file, run, options, clock=clock)):
+        planning.show_outcomes(each, console)
+    plans = undo_plans(file, run, keys=key, clock=clock)
+    for plan in plans:
+        planning.confirm(plan, console, yes=yes)
+    done: list[Applied] = anyio.run(partial(take_back, plans, file, options, keys=key, clock=clock))
     for each in done:
         planning.show_outcomes(each, console)
     raise typer.Exit(apply_code(done))

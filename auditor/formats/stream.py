@@ -1,6 +1,6 @@
 """What a format is given: a judged run as streams of plain document parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 Row = Mapping[str, Any]
@@ -51,5 +51,9 @@ class ReportStream(Protocol):
         ...
 
     def plan(self) -> Row | None:
-        """Return `document.PlanPart`, the newest plan of the run; None where there is none."""
+        """Return `document.PlanPart`, the run's plan; None where there is none."""
+        ...
+
+    def taken(self) -> Set[tuple[str, str]]:
+        """Return account and id of the keys that the run's plans took away for good."""
         ...

@@ -20,7 +20,7 @@ class Result(StrEnum):
     UNCLEAR = "unclear"
     """It may have been done: look at it."""
     SKIPPED = "skipped"
-    """Not tried."""
+    """Not carried out."""
 
 
 FINAL = frozenset({Result.APPLIED, Result.DRIFTED})

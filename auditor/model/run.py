@@ -41,7 +41,7 @@ class RuleStamp:
     remedy: str
     controls: tuple[str, ...]
     facts: tuple[str, ...]
-    """What its condition looks at."""
+    """What its verdict depends on: its condition, the classes and exemptions that it needs."""
 
     @property
     def looks_at_use(self) -> bool:

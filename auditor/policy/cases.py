@@ -83,7 +83,7 @@ def parse(text: str, *, source: str) -> tuple[CasesDocument, Placed]:
     except places.YamlError as error:
         raise PolicyError(f"{source}:{error.place}: {error}", hint=HINT) from None
     except ValidationError as error:
-        raise PolicyError(mistakes_of(error, placed, source), hint=HINT) from None
+        raise PolicyError("\n".join(mistakes_of(error, placed, source)), hint=HINT) from None
 
 
 def instant_of(document: CasesDocument, default: datetime) -> datetime:
@@ -156,8 +156,12 @@ class _Reader:
             if rule not in rules:
                 hint = meant(rule, sorted(rules))
                 self._mistake((*path, "expect", rule), f"there is no rule {rule!r}{hint}")
-        known = complete(given, self._now)
-        for problem in _contradictions(known):
+        try:
+            known = complete(given, self._now)
+            problems = list(_contradictions(known))
+        except OverflowError:
+            known, problems = given, ["a time or duration is beyond what can be reckoned with"]
+        for problem in problems:
             self._mistake((*path, "facts"), problem)
         return Case(
             name=section.name,
@@ -225,9 +229,21 @@ def _contradictions(known: Values) -> Iterator[str]:
         yield 'key.status must be "Active", "Inactive" or "Expired"'
     if known.get("key.last_used.state", "used") not in {"used", "never"}:
         yield 'key.last_used.state must be "used" or "never"; leave it out where it is unknown'
+    if known.get("key.last_used.state") == "never" and "key.last_used.at" in known:
+        yield "a never-used key has no key.last_used.at"
+    created, at, now = (known.get(name) for name in ("key.created", "key.last_used.at", "now"))
+    if _apart(known.get("key.age"), created, now) or _apart(known.get("key.idle"), at, now):
+        yield "key.age and key.created, or key.idle and key.last_used.at, contradict each other"
     idle, age = known.get("key.idle"), known.get("key.age")
     if isinstance(idle, timedelta) and isinstance(age, timedelta) and idle > age:
         yield "key.idle is greater than key.age: no key is idle for longer than it exists"
+
+
+def _apart(passed: object, then: object, now: object) -> bool:
+    """Whether a time that passed is not that since an instant."""
+    if not (isinstance(passed, timedelta) and isinstance(then, datetime)):
+        return False
+    return isinstance(now, datetime) and passed != max(now - then, timedelta())
 
 
 def _missing(known: Values) -> Callable[[str], Unknown | None]:
@@ -239,6 +255,9 @@ def _missing(known: Values) -> Callable[[str], Unknown | None]:
     return why
 
 
+_MIN, _MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
 def _instant(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
@@ -246,6 +265,8 @@ def _instant(value: object) -> datetime | None:
         except ValueError:
             return None
     if isinstance(value, datetime):
+        if not _MIN < value.replace(tzinfo=UTC) < _MAX:
+            return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -256,7 +277,10 @@ def _duration(value: object) -> timedelta | None:
     """Return `90d`, or several such parts: `90d 1s`."""
     parts = [parse_duration(part) for part in value.split()] if isinstance(value, str) else []
     found = [part for part in parts if part is not None]
-    return sum(found, timedelta()) if found and len(found) == len(parts) else None
+    try:
+        return sum(found, timedelta()) if found and len(found) == len(parts) else None
+    except OverflowError:
+        return None
 
 
 def _strings(value: object) -> list[str] | None:

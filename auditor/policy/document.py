@@ -14,7 +14,7 @@ ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64
 Condition = Annotated[str, Field(min_length=1, max_length=4096)]
 ParameterValue = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | str | list[str]
 Parameters = dict[ParameterName, ParameterValue]
-Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+Sentence = Annotated[str, Field(pattern=r"\S", max_length=500)]
 
 
 class Section(BaseModel):

@@ -1,6 +1,7 @@
 """From the text of a policy file to a compiled policy, with every mistake named in its place."""
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -25,6 +26,7 @@ from auditor.policy.compiled import (
 from auditor.policy.document import ExemptionSection, PolicyDocument, RuleSection
 from auditor.policy.merge import NOTHING, Layered, layer
 from auditor.policy.places import Path, Placed
+from auditor.policy.repair import repair
 
 HINT = "mend the policy file; the language is described in docs/policy.md"
 """What to do about a mistake in a policy."""
@@ -42,9 +44,18 @@ def load(
     `source` is what to call the file in messages. `elsewhere` are the ids of rules of other
     policies, which the exemptions may name.
     """
-    document, placed = parse(text, source=source)
+    placed = _placed(text, source)
+    shape: list[str] = []
+    try:
+        document = PolicyDocument.model_validate(placed.data)
+    except ValidationError as error:
+        shape = mistakes_of(error, placed, source)
+        mended = repair(placed.data, error)
+        if mended is None:
+            raise PolicyError("\n".join(shape), hint=HINT) from None
+        document = mended
     base, packs = _base(document, placed, source, read_pack, depth=1)
-    compiler = _Compiler(document, base, placed, source, elsewhere)
+    compiler = _Compiler(document, base, placed, source, elsewhere, mistakes=shape)
     return compiler.compile(PolicySource(name=source, text=text, packs=packs))
 
 
@@ -60,24 +71,28 @@ def rule_ids(text: str, *, source: str, read_pack: ReadPack) -> frozenset[str]:
 
 def parse(text: str, *, source: str) -> tuple[PolicyDocument, Placed]:
     """Return the document as written and the places of its parts; raise PolicyError."""
-    try:
-        placed = places.parse(text)
-    except places.YamlError as error:
-        raise PolicyError(f"{source}:{error.place}: {error}", hint=HINT) from None
+    placed = _placed(text, source)
     try:
         return PolicyDocument.model_validate(placed.data), placed
     except ValidationError as error:
-        raise PolicyError(mistakes_of(error, placed, source), hint=HINT) from None
+        raise PolicyError("\n".join(mistakes_of(error, placed, source)), hint=HINT) from None
 
 
-def mistakes_of(error: ValidationError, placed: Placed, source: str) -> str:
+def _placed(text: str, source: str) -> Placed:
+    try:
+        return places.parse(text)
+    except places.YamlError as error:
+        raise PolicyError(f"{source}:{error.place}: {error}", hint=HINT) from None
+
+
+def mistakes_of(error: ValidationError, placed: Placed, source: str) -> list[str]:
     """Return what does not fit the document's shape, one line each with its place."""
     lines = []
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
         place = find(tuple(each["loc"]))
         lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")
-    return "\n".join(lines)
+    return lines
 
 
 def _base(
@@ -108,6 +123,8 @@ class _Compiler:
         placed: Placed,
         source: str,
         elsewhere: Collection[str],
+        *,
+        mistakes: Sequence[str] = (),
     ) -> None:
         self._document = document
         self._elsewhere = elsewhere
@@ -115,7 +132,7 @@ class _Compiler:
         self._layered = layer(document, base)
         self._placed = placed
         self._source = source
-        self._mistakes: list[str] = []
+        self._mistakes: list[str] = list(mistakes)
         self._shared: dict[tuple[tuple[str, str], ...], ParameterValues] = {}
         self._types = {
             name: parameters.type_of(parameters.value_of(value))
@@ -152,7 +169,7 @@ class _Compiler:
             ]
         )
         if self._mistakes:
-            raise PolicyError("\n".join(self._mistakes), hint=HINT)
+            raise PolicyError("\n".join(sorted(self._mistakes, key=_place)), hint=HINT)
         stamp = PolicyStamp(
             id=document.id,
             title=document.title,
@@ -349,6 +366,12 @@ class _Compiler:
 
     def _mistake(self, path: Path, message: str) -> None:
         self._mistakes.append(f"{self._source}:{self._placed.at(path)}: {message}")
+
+
+def _place(mistake: str) -> tuple[int, int]:
+    """Return line and column of a mistake, to sort by."""
+    found = re.search(r":(\d+):(\d+): ", mistake)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def meant(wrong: str, names: Sequence[str] | Mapping[str, object]) -> str:

@@ -80,9 +80,36 @@ def parse(text: str) -> Placed:
     except (ValueError, RecursionError) as error:
         if isinstance(error, YamlError):
             raise
-        raise YamlError(f"not a value: {error}", Place(line=1, column=1)) from None
+        raise YamlError(f"not a value: {error}", _culprit(text)) from None
     finally:
         loader.dispose()
+
+
+def _culprit(text: str) -> Place:
+    """Return where the first value stands that is none, as a 13th month."""
+    loader = yaml.SafeLoader(text)
+    try:
+        nodes: list[yaml.Node | None] = [loader.get_single_node()]
+        seen: set[int] = set()  # an alias may lead back to what it stands in
+        while nodes:
+            node = nodes.pop(0)
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.ScalarNode):
+                try:
+                    loader.construct_object(node)
+                except ValueError:
+                    return _place(node.start_mark)
+            elif isinstance(node, yaml.MappingNode):
+                nodes += [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+    except (yaml.YAMLError, RecursionError):
+        pass
+    finally:
+        loader.dispose()
+    return Place(line=1, column=1)
 
 
 def _walk(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 
 from auditor import fanout
 from auditor.errors import AuditError, AwsFailure, FailureKind
-from auditor.model.access_key import AccessKey, AccessKeyId, NeverUsed, Used
+from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.outcome import FINAL, JournalLine, Outcome, Result, Step
 from auditor.model.plan import Action, ActionKind, Plan
@@ -25,7 +25,7 @@ from auditor.ports import (
 from auditor.remediation import journal as written
 from auditor.remediation.actions import CHANGES, GRANTS, rotate
 from auditor.remediation.actions.change import carry_out, find
-from auditor.remediation.planner import protected_by
+from auditor.remediation.planner import Rotation, not_retired, protected_by
 from auditor.remediation.window import Window
 
 _ACCOUNTS_AT_ONCE = 10
@@ -42,8 +42,12 @@ class Rails:
     use_matters: frozenset[str]
     """Ids of the rules that look at the last use."""
     window: Window | None
-    settle_only: bool = False
-    """Whether only what was cut off is settled, and nothing begun."""
+    settle_only: str | None = None
+    """Why only what was cut off is settled, and nothing begun."""
+    rotations: Mapping[str, Rotation] = field(default_factory=dict, hash=False)
+    """By action: of those that retire the old key of a rotation."""
+    sink_name: str = ""
+    """Where exactly the sink is, for the journal: a resume must find the same."""
     named: frozenset[str] = field(default_factory=frozenset)
     """Of an undo: keys that the operator named, to be restored even if quarantined."""
 
@@ -77,7 +81,7 @@ class Apply:
 
         What was begun and cut off is settled by `resume`; nothing is done twice.
         """
-        left = [each for each in self._plan.actions if not self._settled(each)]
+        left = [each for each in self._plan.actions if self._is_left(each)]
         by_account = [list(group) for _, group in groupby(left, key=lambda each: each.account_id)]
 
         async def all_of_them() -> None:
@@ -85,9 +89,13 @@ class Apply:
 
         return await fanout.until_interrupted(all_of_them) if by_account else False
 
-    def _settled(self, action: Action) -> bool:
-        outcome = written.outcome(self._lines.get(action.id, ()))
-        return outcome is not None and outcome.result in FINAL
+    def _is_left(self, action: Action) -> bool:
+        lines = self._lines.get(action.id, ())
+        if self._rails.settle_only is not None:
+            resumable = action.kind is not ActionKind.ROTATE or self._sink is not None
+            return written.is_open(lines) and resumable
+        outcome = written.outcome(lines)
+        return outcome is None or outcome.result not in FINAL
 
     async def _account(self, actions: Sequence[Action]) -> None:
         """Apply the actions of one account in as few sessions as their policies fit in."""
@@ -128,7 +136,9 @@ class Apply:
         await self._conclude(action, outcome)
 
     def _not_now(self) -> Outcome | None:
-        if self._rails.settle_only:
+        if self._rails.settle_only is not None:
+            return Outcome(result=Result.SKIPPED, reason=self._rails.settle_only)
+        if self._clock.now() >= self._plan.expires_at:
             return Outcome(result=Result.SKIPPED, reason="the plan has expired")
         window = self._rails.window
         if window is not None and not window.open_at(self._clock.now()):
@@ -230,10 +240,16 @@ class Apply:
         return None
 
     async def _used_since(self, writer: IamWriter, action: Action) -> str | None:
-        """Return why the last use forbids the action; raise AwsFailure where it has to be known."""
-        if action.kind is not ActionKind.DELETE and (
-            action.kind is ActionKind.ACTIVATE or self._rails.use_matters.isdisjoint(action.because)
-        ):
+        """Return why the last use forbids the action; raise AwsFailure where it has to be known.
+
+        A reason that never looked at the use is enough by itself: a quarantined key must go, used
+        or not.
+        """
+        rotation = self._rails.rotations.get(action.id)
+        if rotation is not None:
+            return await self._not_retired(writer, action, rotation)
+        enough = not self._rails.use_matters.issuperset(action.because)
+        if action.kind is ActionKind.ACTIVATE or (enough and action.kind is not ActionKind.DELETE):
             return None
         now, then = await writer.last_use(action.access_key_id), action.expected.last_use
         if isinstance(then, Unknown):
@@ -244,10 +260,28 @@ class Apply:
             return f"it was used at {now.at.isoformat()}, for {now.service}"
         return None
 
+    async def _not_retired(
+        self, writer: IamWriter, action: Action, rotation: Rotation
+    ) -> str | None:
+        """Return why the old key of a rotation must stay, by both keys' use as it is now."""
+        keys = [
+            replace(key, last_use=await writer.last_use(key.id))
+            for key in await writer.access_keys(action.user_name)
+            if key.id is not None
+        ]
+        old = next((key for key in keys if key.id == action.access_key_id), None)
+        others = [key for key in keys if key.id != action.access_key_id]
+        if old is None:
+            return "the key is gone"
+        return not_retired(old, others, rotation, now=self._clock.now())
+
     async def _intend(self, action: Action, keys: Sequence[AccessKey]) -> None:
         key = next(each for each in keys if each.id == action.access_key_id)
         ids = [str(each.id) for each in keys]
-        await self._record(action, Step.INTENT, {"status": key.status.value, "keys": ids})
+        detail: dict[str, object] = {"status": key.status.value, "keys": ids}
+        if action.kind is ActionKind.ROTATE:
+            detail["sink"] = self._rails.sink_name
+        await self._record(action, Step.INTENT, detail)
 
     async def _conclude(self, action: Action, outcome: Outcome) -> None:
         with fanout.shielded():
@@ -285,8 +319,3 @@ def _drift(action: Action, keys: Sequence[AccessKey]) -> str | None:
     if key.status is not action.expected.status:
         return f"it is {key.status} now"
     return None
-
-
-def key_ids(plan: Plan) -> frozenset[AccessKeyId]:
-    """Return the keys that a plan acts on."""
-    return frozenset(action.access_key_id for action in plan.actions)

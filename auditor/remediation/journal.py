@@ -8,6 +8,8 @@ from auditor.model.plan import ActionKind
 
 Lines = Sequence[JournalLine]
 
+CUT_OFF = "it was cut off: apply the plan with --resume to find out"
+
 
 def by_action(lines: Iterable[JournalLine]) -> dict[str, list[JournalLine]]:
     """Return the lines of each action, in order."""
@@ -35,6 +37,13 @@ def parse(kept: Mapping[str, object]) -> Outcome:
         name: str(kept[name]) for name in ("request_id", "new_key_id", "secret_in") if name in kept
     }
     return Outcome(result=Result(str(kept["result"])), reason=str(kept["reason"]), **optional)
+
+
+def state(lines: Lines) -> Outcome | None:
+    """Return how an action stands: its outcome, unclear where it was cut off, None if not begun."""
+    if lines and lines[-1].step is not Step.OUTCOME:
+        return Outcome(result=Result.UNCLEAR, reason=CUT_OFF)
+    return outcome(lines)
 
 
 def is_open(lines: Lines) -> bool:

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from auditor.model.access_key import AccessKey, AccessKeyId, NeverUsed, Used
+from auditor.model.access_key import AccessKey, AccessKeyId, Used
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy, Severity
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
@@ -58,6 +58,7 @@ class Proposal:
 class Rotation:
     """What was done about a key's rotation, by our journal."""
 
+    plan_id: str
     new_key_id: AccessKeyId | None
     """None where it is not known whether a key was made."""
     finished: bool
@@ -126,14 +127,33 @@ def action_id(*, partition: str, account_id: str, key_id: str, kind: ActionKind)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def not_retired(
+    old: AccessKey, siblings: Sequence[AccessKey], rotation: Rotation, *, now: datetime
+) -> str | None:
+    """Return why the old key of a finished rotation must stay for now; None where it may go.
+
+    `siblings` are the user's other keys, with their last use.
+    """
+    new = next((key for key in siblings if key.id == rotation.new_key_id), None)
+    if new is None or not new.active:
+        return f"the key {rotation.new_key_id} of its rotation is gone or inactive"
+    if not isinstance(new.last_use, Used):
+        return f"the key {new.id} of its rotation has not been used yet"
+    if isinstance(old.last_use, Unknown):
+        return f"its last use is unknown ({old.last_use.reason})"
+    if isinstance(old.last_use, Used) and now - old.last_use.at < OVERLAP:
+        return f"rotated, but used in the last {OVERLAP.days} days"
+    return None
+
+
 def protected_by(
     protection: Protection, *, user_name: str, user_arn: str, caller_arn: str
 ) -> str | None:
     """Return why a user's keys are not touched, by its name; None where they may be."""
     if user_arn == caller_arn:
         return "it is the caller's own"
-    for pattern in protection.patterns:
-        if fnmatchcase(user_name, pattern) or fnmatchcase(user_arn, pattern):
+    for pattern in protection.patterns:  # IAM's names differ by more than their case
+        if any(fnmatchcase(each.lower(), pattern.lower()) for each in (user_name, user_arn)):
             return f"protected by {pattern}"
     return None
 
@@ -205,12 +225,14 @@ class _Planner:
         if key.id is None or key.created_at is None:
             return _held(proposal, kind, because, "only the root user can change its keys")
         past = self._history(proposal.account_id, key.id)
+        if not proposal.siblings:
+            past = replace(past, rotation=None)  # what it made is gone
         if kind is ActionKind.ROTATE and past.rotation is not None and past.rotation.finished:
             kind = ActionKind.DEACTIVATE  # the rotation's last step
-            why = self._not_retired(proposal, past.rotation)
+            why = not_retired(proposal.key, proposal.siblings, past.rotation, now=self._now)
         else:
-            why = self._not_allowed(kind) or self._not_ready(proposal, kind, past)
-        why = self._protected(proposal) or why
+            why = self._not_allowed(kind)
+        why = self._protected(proposal) or why or self._not_ready(proposal, kind, past)
         if why is not None:
             return _held(proposal, kind, because, why)
         return Action(
@@ -239,7 +261,7 @@ class _Planner:
     def _not_ready(self, proposal: Proposal, kind: ActionKind, past: KeyHistory) -> str | None:
         """Return why the key's past forbids it."""
         if past.rotation is not None and not past.rotation.finished:
-            return "its rotation is unfinished: apply that plan with --resume, or look at it"
+            return f"its rotation is unfinished: apply {past.rotation.plan_id} --resume, or look"
         restored = past.restored_at
         if restored is not None and self._now - restored < RESTORED_REST:
             return f"undo restored it {(self._now - restored).days} days ago"
@@ -254,23 +276,11 @@ class _Planner:
             return f"its last use is unknown ({key.last_use.reason})"
         if past.inactive_since is None:
             return "it is not known since when it has been inactive"
+        if isinstance(key.last_use, Used) and key.last_use.at > past.inactive_since:
+            return "it was used since it is known to be inactive"
         inactive = self._now - past.inactive_since
         if inactive < DELETE_GRACE:
             return f"inactive for {inactive.days} of {DELETE_GRACE.days} days"
-        return None
-
-    def _not_retired(self, proposal: Proposal, rotation: Rotation) -> str | None:
-        """Return why the old key of a rotation must stay for now."""
-        new = next((key for key in proposal.siblings if key.id == rotation.new_key_id), None)
-        if new is None or not new.active:
-            return f"the key {rotation.new_key_id} of its rotation is gone or inactive"
-        if not isinstance(new.last_use, Used):
-            return f"the key {new.id} of its rotation has not been used yet"
-        old = proposal.key.last_use
-        if isinstance(old, Unknown):
-            return f"its last use is unknown ({old.reason})"
-        if not isinstance(old, NeverUsed) and self._now - old.at < OVERLAP:
-            return f"rotated, but used in the last {OVERLAP.days} days"
         return None
 
     def _protected(self, proposal: Proposal) -> str | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from auditor.errors import AuditError
 from auditor.model.plan import ActionKind, Plan
+from auditor.remediation.planner import LIFETIME
 
 MAX_ACTIONS = 50
 
@@ -54,7 +55,13 @@ def check(plan: Plan, limits: Limits, *, active_keys: Mapping[str, int]) -> None
 
 
 def check_time(plan: Plan, now: datetime) -> None:
-    """Raise AuditError where the plan is too old."""
+    """Raise AuditError where the plan, or the scan that it is of, is too old."""
+    if now - plan.scanned_at >= LIFETIME:
+        raise AuditError(
+            f"plan {plan.id} is of a scan that began at {plan.scanned_at.isoformat()},"
+            f" more than {LIFETIME.total_seconds() / 3600:g} hours ago",
+            hint="scan and plan again: keys may have been used since",
+        )
     if now >= plan.expires_at:
         raise AuditError(
             f"plan {plan.id} expired at {plan.expires_at.isoformat()}",

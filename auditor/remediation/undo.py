@@ -36,7 +36,7 @@ def undo_plan(
         if why is None:
             actions.append(_reversed(action, plan.partition))
         else:
-            held.append(_held(action, why))
+            held.append(held_of(action, why))
     return replace(
         plan,
         id=id_,
@@ -75,7 +75,8 @@ def _reversed(action: Action, partition: str) -> Action:
     )
 
 
-def _held(action: Action, reason: str) -> Held:
+def held_of(action: Action, reason: str) -> Held:
+    """Return that a key is not restored, and why."""
     return Held(
         account_id=action.account_id,
         user_name=action.user_name,

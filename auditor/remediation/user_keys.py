@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from auditor import fanout
-from auditor.errors import AuditError, AwsFailure
+from auditor.errors import AuditError, AwsFailure, NothingAuditedError
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse, NeverUsed, Used
 from auditor.model.outcome import Outcome, Result, Step
 from auditor.model.plan import ActionKind
@@ -12,6 +12,8 @@ from auditor.model.unknown import Unknown
 from auditor.ports import Clock, CreatedKey, IamWriter, Owner, SecretSink
 from auditor.remediation.actions import CHANGES, rotate
 from auditor.remediation.actions.change import carry_out, find
+
+_LOOK = "iamaudit keys list shows those there are"
 
 Told = Callable[[str], None]
 """Says what happens while it happens."""
@@ -55,7 +57,7 @@ class UserKeys:
         """Return the last use of a key, unknown where it can't be read."""
         return await last_use(self._writer, key_id)
 
-    async def create(self, sink: SecretSink | None) -> Made:
+    async def create(self, sink: SecretSink | None, told: Told) -> Made:
         """Create a key; raise AuditError for a third one, AwsFailure otherwise.
 
         Where the sink does not take the secret, the new key is deleted again.
@@ -68,20 +70,16 @@ class UserKeys:
                 hint="delete the one that is not needed: AWS allows two",
             )
         with fanout.shielded():
-            key = await self._writer.create_key(self._owner.user_name)
+            key = await rotate.create(self._writer, self._owner, keys, self._clock)
+            if isinstance(key, Outcome):
+                raise NothingAuditedError(key.reason, hint=_LOOK)
+            told(f"created {key.id} of {self._owner.user_name}")
             if sink is None:
                 return Made(key=key, secret_in=None)
-            try:
-                return Made(key=key, secret_in=await sink.put(self._owner, key))
-            except (AuditError, AwsFailure) as error:
-                outcome = await rotate.discard(
-                    self._writer,
-                    self._owner,
-                    key.id,
-                    self._clock,
-                    f"its secret could not be stored ({error})",
-                )
-        raise AuditError(outcome.reason, hint="mend the sink, and create again")
+            where = await rotate.store(self._writer, self._owner, key, sink=sink, clock=self._clock)
+        if isinstance(where, Outcome):
+            raise AuditError(where.reason, hint="mend the sink, and create again")
+        return Made(key=key, secret_in=where)
 
     async def change(self, kind: ActionKind, key_id: AccessKeyId) -> Outcome:
         """Activate, deactivate or delete a key; raise AuditError where it is not to be.
@@ -124,9 +122,9 @@ class UserKeys:
 
     async def tour(self, told: Told) -> None:
         """Go through the life of a key, and leave nothing behind, also where it fails half-way."""
-        made = await self.create(None)
+        made = await self.create(None, told)
         try:
-            told(f"created {made.key.id}; its secret is not shown, and not kept")
+            told("its secret is not shown, and not kept")
             for key in await self.list():
                 told(f"listed {key.id}: {key.status}")
             told(f"last use of {made.key.id}: {say(await last_use(self._writer, made.key.id))}")

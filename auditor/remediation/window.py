@@ -44,7 +44,7 @@ def parse_window(text: str) -> Window:
         last = first if found["last"] is None else _DAYS.index(found["last"].lower())
         opens, closes = time.fromisoformat(found["opens"]), time.fromisoformat(found["closes"])
         zone = ZoneInfo(found["zone"] or "UTC")
-    except (ValueError, ZoneInfoNotFoundError):
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a zone's name is a path to zoneinfo
         raise ValueError(f"{text!r} is no window") from None
     if opens >= closes:
         raise ValueError(f"{text!r} closes before it opens")

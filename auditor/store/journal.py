@@ -71,6 +71,26 @@ class SqliteJournal:
         rows = self._all("SELECT id, document FROM plan WHERE run_id = ? ORDER BY rowid", run_id)
         return [plan_file.parse(row["document"], source=f"plan {row['id']}")[0] for row in rows]
 
+    def plan(self, plan_id: str) -> Plan:
+        """Return a plan by its id; raise AuditError for one that was not made here."""
+        row = self._one("SELECT document FROM plan WHERE id = ?", plan_id)
+        if row is None:
+            raise AuditError(
+                f"there is no plan {plan_id!r} in {self._path}", hint="name a plan.json, or --store"
+            )
+        return plan_file.parse(row["document"], source=f"plan {plan_id}")[0]
+
+    def last_change(self, account_id: str, key_id: str) -> JournalLine | None:
+        """Return the last line that made a key active or inactive, or deleted it."""
+        row = self._one(
+            "SELECT * FROM journal WHERE account_id = ? AND access_key_id = ?"
+            " AND step = 'outcome' AND kind IN ('activate', 'deactivate', 'delete')"
+            " AND detail ->> 'result' = 'applied' ORDER BY sequence DESC LIMIT 1",
+            account_id,
+            key_id,
+        )
+        return None if row is None else _line(row)
+
     def append(
         self,
         *,
@@ -138,7 +158,6 @@ class SqliteJournal:
             key_id,
         )
         restored: datetime | None = None
-        rotation: Rotation | None = None
         by_kind: dict[ActionKind, list[JournalLine]] = {}
         for row in self._all(
             "SELECT * FROM journal WHERE account_id = ? AND access_key_id = ? ORDER BY sequence",
@@ -150,8 +169,7 @@ class SqliteJournal:
             applied = line.step is Step.OUTCOME and line.detail["result"] == Result.APPLIED
             if applied and line.kind is ActionKind.ACTIVATE:
                 restored = line.at
-        if ActionKind.ROTATE in by_kind:
-            rotation = _rotation(by_kind[ActionKind.ROTATE])
+        rotation = _rotation(by_kind.get(ActionKind.ROTATE, ()))
         return KeyHistory(
             inactive_since=None if seen is None else certain(seen["since"]),
             restored_at=restored,
@@ -227,27 +245,56 @@ def _line(row: sqlite3.Row) -> JournalLine:
 
 
 def _rotation(lines: Sequence[JournalLine]) -> Rotation | None:
-    """Return the last rotation that did, or may have done, something."""
-    last = written.since_intent(lines)
-    outcome = written.outcome(last)
-    if last[0].step is not Step.INTENT or (
-        outcome is not None and outcome.result in {Result.REFUSED, Result.DRIFTED}
-    ):
-        return None
-    created = next((line for line in last if line.step is Step.CREATED), None)
-    return Rotation(
-        new_key_id=None if created is None else AccessKeyId(str(created.detail["new_key_id"])),
-        finished=outcome is not None and outcome.result is Result.APPLIED,
-    )
+    """Return the last rotation that did, or may have done, something; not one that was refused."""
+    attempts: list[list[JournalLine]] = []
+    for line in lines:
+        if line.step is Step.INTENT:
+            attempts.append([])
+        if attempts:
+            attempts[-1].append(line)
+    for attempt in reversed(attempts):
+        outcome = written.outcome(attempt)
+        if outcome is not None and outcome.result in {Result.REFUSED, Result.DRIFTED}:
+            continue
+        created = next((line for line in attempt if line.step is Step.CREATED), None)
+        return Rotation(
+            plan_id=attempt[0].plan_id,
+            new_key_id=None if created is None else AccessKeyId(str(created.detail["new_key_id"])),
+            finished=outcome is not None and outcome.result is Result.APPLIED,
+        )
+    return None
 
 
 def _holder() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _place() -> list[str]:
+    """Return what tells the process ids of one machine, or container, from those of another."""
+    return [socket.gethostname(), _text(_BOOT), _link(_NAMESPACE)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def _held(holder: Mapping[str, Any], renewed_at: datetime, now: datetime) -> bool:
     """Whether the holder of a lease still lives, as far as can be told."""
-    if holder["host"] == socket.gethostname():
+    if holder["place"] == _place():
         return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
     return now - renewed_at < _STALE
 

@@ -1,7 +1,7 @@
 """A judged run as a stream of report parts (the ReportStream of the formats)."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 from auditor.errors import AuditError
 from auditor.model.account import OutcomeKind
 from auditor.model.finding import Severity
+from auditor.model.outcome import Result
 from auditor.model.permission import statement
 from auditor.model.unknown import DENIED_CODES, Unknown
+from auditor.remediation.journal import CUT_OFF
 from auditor.store.encoding import certain, loads, parse_instant
 
 Row: TypeAlias = Mapping[str, Any]
@@ -185,10 +187,11 @@ class StoredReport:
             }
 
     def plan(self) -> Row | None:
-        """Return `document.PlanPart`, the newest plan of the run; None where there is none."""
+        """Return `document.PlanPart`: the newest plan that was begun, or else the newest."""
         row = next(
             self._select(
-                "SELECT * FROM plan WHERE run_id = ? AND undoes IS NULL ORDER BY rowid DESC LIMIT 1"
+                "SELECT * FROM plan WHERE run_id = ? AND undoes IS NULL ORDER BY"
+                " EXISTS (SELECT 1 FROM journal WHERE plan_id = plan.id) DESC, rowid DESC LIMIT 1"
             ),
             None,
         )
@@ -204,31 +207,29 @@ class StoredReport:
             ],
         }
 
+    def taken(self) -> Set[tuple[str, str]]:
+        """Return account and id of the keys that the run's plans took away for good."""
+        changes: dict[tuple[str, str], str] = {}
+        for line in self._select("SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"):
+            applied = line["step"] == "outcome" and loads(line["detail"])["result"] == "applied"
+            if applied and line["kind"] != "rotate":
+                changes[line["account_id"], line["access_key_id"]] = line["kind"]
+        return {key for key, kind in changes.items() if kind != "activate"}
+
     def _outcomes(self, plan_id: str) -> Mapping[str, Row]:
-        """Return the last outcome of each action of a plan, by its id."""
+        """Return how each action of a plan stands, by its id."""
         outcomes: dict[str, dict[str, Any]] = {}
-        undone: dict[str, bool] = {}
+        keys: dict[str, str] = {}
         for line in self._select("SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"):
             detail = loads(line["detail"])
-            if line["step"] != "outcome":
-                continue
-            if line["kind"] == "activate":
-                undone[line["access_key_id"]] = detail["result"] == "applied"
-            elif line["plan_id"] == plan_id:
-                undone.pop(line["access_key_id"], None)
-                outcomes[line["action_id"]] = {
-                    "result": detail["result"],
-                    "reason": detail["reason"],
-                    "at": line["at"],
-                    "request_id": detail.get("request_id"),
-                    "new_access_key_id": detail.get("new_key_id"),
-                    "secret_in": detail.get("secret_in"),
-                    "key": line["access_key_id"],
-                }
-        return {
-            name: {**outcome, "undone": undone.get(outcome.pop("key"), False)}
-            for name, outcome in outcomes.items()
-        }
+            if line["plan_id"] == plan_id:
+                keys[line["access_key_id"]] = line["action_id"]
+                outcomes[line["action_id"]] = _outcome(line, detail)
+            elif line["kind"] == "activate" and detail.get("result") == "applied":
+                action_id = keys.get(line["access_key_id"])
+                if action_id in outcomes:
+                    outcomes[action_id]["undone"] = True
+        return outcomes
 
     def _gaps(self) -> Iterator[Row]:
         """Yield what could not be judged, once for each reason."""
@@ -320,6 +321,20 @@ class StoredReport:
         with closing(self._connection.cursor()) as cursor:
             cursor.row_factory = sqlite3.Row
             yield from cursor.execute(query, (self._run_id,))
+
+
+def _outcome(line: sqlite3.Row, detail: Row) -> dict[str, Any]:
+    """Return `document.OutcomePart` by the last line about an action."""
+    ended = line["step"] == "outcome"
+    return {
+        "result": detail["result"] if ended else Result.UNCLEAR,
+        "reason": detail["reason"] if ended else CUT_OFF,
+        "at": line["at"],
+        "request_id": detail.get("request_id"),
+        "new_access_key_id": detail.get("new_key_id"),
+        "secret_in": detail.get("secret_in"),
+        "undone": False,
+    }
 
 
 def _errors(row: sqlite3.Row) -> list[Row]:

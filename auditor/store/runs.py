@@ -204,7 +204,7 @@ class SqliteRunStore:
             " (SELECT count(*) FROM finding WHERE run_id = run.id AND status = 'open') AS open,"
             " (SELECT count(*) FROM plan WHERE run_id = run.id AND undoes IS NULL) AS plans,"
             " (SELECT count(*) FROM journal WHERE run_id = run.id AND step = 'outcome'"
-            "  AND detail ->> 'result' = 'applied') AS applied"
+            "  AND kind != 'activate' AND detail ->> 'result' = 'applied') AS applied"
             " FROM main.run ORDER BY rowid DESC"
         )
         return [dict(row) for row in rows]

@@ -176,12 +176,28 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (application or version or tables):
         raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
+    missing = _TABLES - _names(connection) if version == VERSION else frozenset()
+    if missing:
+        raise AuditError(
+            f"{path} is damaged: it lacks {', '.join(sorted(missing))}",
+            hint="choose another --output, or restore it",
+        )
     if version > VERSION:
         raise AuditError(
             f"{path} was written by a later iamaudit",
             hint="upgrade iamaudit, or choose another --output",
         )
     return version
+
+
+_TABLES = frozenset(
+    statement.split()[2] for statement in _SCHEMA if statement.startswith("CREATE TABLE ")
+)
+
+
+def _names(connection: sqlite3.Connection) -> frozenset[str]:
+    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    return frozenset(name for (name,) in rows)
 
 
 def _unusable(path: Path, reason: str) -> AuditError:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from auditor.errors import AuditError
 from auditor.model.account import AccountId, parse_account_id
+from auditor.paths import expanded
 
 _UNIT = re.compile(r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32}")
 
@@ -62,7 +63,7 @@ def _item(text: str, option: str) -> Item:
     if _UNIT.fullmatch(text):
         return Below(parent_id=text)
     if text.startswith("@") and len(text) > 1:
-        return Listed(path=Path(text[1:]).expanduser())
+        return Listed(path=expanded(text[1:]))
     try:
         return Named(id=parse_account_id(text))
     except ValueError:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from auditor.errors import PolicyError
+from auditor.paths import expanded
 from auditor.policy import cases
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.explain import Explained, explain
@@ -46,4 +47,4 @@ def _tried(case: cases.Case, policies: Sequence[CompiledPolicy], now: datetime) 
 
 
 def _beside(file: Path, name: str) -> str:
-    return name if name in pack_names() else str(file.parent / Path(name).expanduser())
+    return name if name in pack_names() else str(file.parent / expanded(name))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
 
 from auditor.errors import PolicyError
 from auditor.model.run import PolicySource, RuleStamp, Run
+from auditor.paths import expanded
 from auditor.policy.compiled import CompiledPolicy, CompiledRule
 from auditor.policy.compose import compose
 from auditor.policy.loader import HINT, load, rule_ids
@@ -49,7 +49,20 @@ def stored_policies(run: Run) -> list[CompiledPolicy]:
 
 def stamps(policies: Sequence[CompiledPolicy]) -> tuple[RuleStamp, ...]:
     """Return the rules of the policies as reports show them, in order."""
-    return tuple(_stamp(rule) for policy in policies for rule in policy.rules)
+    return tuple(_stamp(policy, rule) for policy in policies for rule in policy.rules)
+
+
+def _facts(policy: CompiledPolicy, rule: CompiledRule) -> set[str]:
+    """Return what the rule's verdict depends on, through classes and exemptions, too."""
+    facts = set(rule.when.facts)
+    by_class = "user.class" in facts or len({id(values) for values in rule.values.values()}) > 1
+    conditions = [each.when for each in policy.classes] if by_class else []
+    conditions += [
+        each.when
+        for each in policy.exemptions
+        if each.when is not None and (each.rules is None or rule.id in each.rules)
+    ]
+    return facts.union(*(each.facts for each in conditions))
 
 
 def policy_source(name: str) -> PolicySource:
@@ -57,7 +70,7 @@ def policy_source(name: str) -> PolicySource:
     return PolicySource(name=name, text=_policy_text(name))
 
 
-def _stamp(rule: CompiledRule) -> RuleStamp:
+def _stamp(policy: CompiledPolicy, rule: CompiledRule) -> RuleStamp:
     return RuleStamp(
         id=rule.id,
         title=rule.title,
@@ -65,7 +78,7 @@ def _stamp(rule: CompiledRule) -> RuleStamp:
         when=rule.when.text,
         remedy=rule.remedy,
         controls=rule.controls,
-        facts=tuple(sorted(rule.when.facts)),
+        facts=tuple(sorted(_facts(policy, rule))),
     )
 
 
@@ -89,7 +102,7 @@ def _policy_text(name: str) -> str:
     """Read a pack that we ship, or a file."""
     if name in pack_names():
         return read_pack(name)
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

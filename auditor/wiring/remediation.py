@@ -1,29 +1,31 @@
 """`plan`, `apply` and `undo`: a run's findings, a reviewed plan, its outcomes."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
 from auditor.aws.connection import Connection
+from auditor.aws.permissions import fits
 from auditor.aws.session import Aws
 from auditor.config import Source
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
-from auditor.model.outcome import Outcome, Result
-from auditor.model.plan import ActionKind, Plan
+from auditor.model.outcome import JournalLine, Outcome, Result
+from auditor.model.plan import Action, ActionKind, Held, Plan
 from auditor.model.run import Run
 from auditor.ports import Clock, Grant
 from auditor.remediation import journal as written
 from auditor.remediation import rails
 from auditor.remediation.apply import Apply, Rails, grant
-from auditor.remediation.planner import Planning, plan
-from auditor.remediation.undo import undo_plan
+from auditor.remediation.planner import Planning, Rotation, plan
+from auditor.remediation.undo import held_of, undo_plan
 from auditor.remediation.window import Window
 from auditor.store import plan_file
 from auditor.store.journal import SqliteJournal
@@ -31,11 +33,11 @@ from auditor.store.output import STORE, Output
 from auditor.store.proposals import active_keys, proposals
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.report import judge_if_needed
-from auditor.wiring.sinks import SinkChoice, open_sink
+from auditor.wiring.sinks import SinkChoice, open_sink, sink_name
 
 _CONCURRENCY = 10
-Confirm = Callable[[Plan], None]
-"""Shows a plan and asks; raises AuditError where the answer is no, or nobody can answer."""
+_PREFIX = "plan-"
+_SETTLED = "it was cut off before it was carried out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,8 @@ class Applied:
 
     @property
     def complete(self) -> bool:
-        """Whether every action was applied."""
-        return all(
+        """Whether every action was applied, and an undo held none back."""
+        return not (self.plan.undoes and self.plan.held) and all(
             action.id in self.outcomes and self.outcomes[action.id].result is Result.APPLIED
             for action in self.plan.actions
         )
@@ -87,9 +89,20 @@ def make_plan(
                 f"run {run.id} took last uses from credential reports, which are hours old",
                 hint="scan with --remediate dry-run, which asks for them again, or scan live",
             )
+        check_rules(planning, run)
         judge_if_needed(store, run)
         own = _aws(connection, run, clock).known_key_ids()
         return planned(store, journal, run, planning, own_key_ids=own, now=clock.now())
+
+
+def check_rules(planning: Planning, run: Run) -> None:
+    """Raise AuditError where --only names a rule that did not judge the run."""
+    known = [rule.id for rule in run.rules]
+    for name in planning.only:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise AuditError(f"--only: no rule {name!r} judged run {run.id}", hint=hint)
 
 
 def planned(
@@ -125,11 +138,16 @@ def write_plan(output: Output, made: Plan) -> Path:
     return output.write(made.run_id, plan_file.NAME, write)
 
 
-def read_plan(path: Path, store_file: Path | None) -> tuple[Plan, Path]:
-    """Return a plan and the store that it was made in; raise AuditError for any other.
+def read_plan(name: str, store_file: Path | None, folder: Path) -> tuple[Plan, Path]:
+    """Return a plan, by its file or its id, and the store that it was made in; raise AuditError.
 
-    Where no store is named it is the one of the output folder that the plan lies in.
+    Where no store is named it is the one in the output folder of the file, or in `folder`.
     """
+    path = Path(name)
+    if not path.exists() and name.startswith(_PREFIX):
+        file = store_file or folder / STORE
+        with _opened(file) as (_, journal):
+            return journal.plan(name), file
     read, sha256 = plan_file.read(path)
     file = store_file or path.resolve().parent.parent / STORE
     with _opened(file) as (_, journal):
@@ -137,97 +155,172 @@ def read_plan(path: Path, store_file: Path | None) -> tuple[Plan, Path]:
     return read, file
 
 
-def grants(chosen: Plan) -> list[tuple[str, Grant]]:
-    """Return what each account's session may do, where one is enough for the account."""
+def sessions(chosen: Plan) -> list[tuple[str, Grant]]:
+    """Return what the sessions of an apply may do, by account: more where one is too small."""
     by_account = groupby(chosen.actions, key=lambda action: action.account_id)
-    return [(account_id, grant(list(actions))) for account_id, actions in by_account]
+    return [
+        (account_id, granted)
+        for account_id, actions in by_account
+        for granted in _fitting(list(actions))
+    ]
 
 
-async def apply(
-    chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock, confirm: Confirm
-) -> Applied:
+def _fitting(actions: list[Action]) -> list[Grant]:
+    granted = grant(actions)
+    users = sorted({action.user_name for action in actions})
+    if len(users) == 1 or fits(granted):
+        return [granted]
+    half = set(users[: len(users) // 2])
+    return [
+        *_fitting([each for each in actions if each.user_name in half]),
+        *_fitting([each for each in actions if each.user_name not in half]),
+    ]
+
+
+def check(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> None:
+    """Raise AuditError where the plan is not to be applied; asks nothing of AWS."""
+    with _opened(store_file) as (store, journal):
+        books = _Books(store=store, journal=journal, run=store.run(chosen.run_id))
+        _check(chosen, books, options, clock)
+
+
+async def apply(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> Applied:
     """Apply a plan of this store; raise AuditError where it is not to be, before any call."""
     with _opened(store_file) as (store, journal):
         books = _Books(store=store, journal=journal, run=store.run(chosen.run_id))
-        settle_only = _check(chosen, books, options, clock)
-        confirm(chosen)
-        return await _carry_out(chosen, books, options, clock, settle_only=settle_only)
+        with journal.lease(chosen, now=clock.now()):
+            settle_only = _check(chosen, books, options, clock)
+            return await _carry_out(chosen, books, options, clock, settle_only=settle_only)
 
 
-async def undo(
-    store_file: Path,
-    run_name: str,
-    options: ApplyOptions,
-    *,
-    keys: Sequence[str],
-    clock: Clock,
-    confirm: Confirm,
+async def settle(
+    store_file: Path, run_name: str, options: ApplyOptions, *, clock: Clock
 ) -> list[Applied]:
-    """Take back what the plans of a run deactivated; raise AuditError where there is nothing.
+    """Find out what the run's plans and undos did that were cut off; begin nothing new."""
+    with _opened(store_file) as (store, journal):
+        books = _Books(store=store, journal=journal, run=store.run(run_name))
+        done = []
+        for each in journal.plans(books.run.id):
+            if _begun(each, journal, without_rotations=True):
+                with journal.lease(each, now=clock.now()):
+                    done.append(await _carry_out(each, books, options, clock, settle_only=_SETTLED))
+    return done
 
-    An undo that was cut off is settled first.
+
+def undo_plans(store_file: Path, run_name: str, *, keys: Sequence[str], clock: Clock) -> list[Plan]:
+    """Return the plans that take back what the run's plans took away; raise AuditError if none.
+
+    What a plan of another run changed since is that plan's to undo.
     """
     with _opened(store_file) as (store, journal):
         books = _Books(store=store, journal=journal, run=store.run(run_name))
         named = frozenset(AccessKeyId(key) for key in keys)
-        plans = journal.plans(books.run.id)
-        unfinished = [each for each in plans if each.undoes is not None and _begun(each, journal)]
-        done = [await _carry_out(each, books, options, clock, named=named) for each in unfinished]
-        fresh = [_undo_of(each, books, named, clock.now()) for each in plans if each.undoes is None]
-        fresh = [each for each in fresh if each.actions or each.held]
-        if not done and not fresh:
+        plans = [each for each in journal.plans(books.run.id) if each.undoes is None]
+        known = {action.access_key_id for each in plans for action in each.actions}
+        if named - known:
             raise AuditError(
-                f"nothing that run {books.run.id} led to can be undone",
+                f"the plans of run {books.run.id} have no key {', '.join(sorted(named - known))}",
                 hint="iamaudit history RUN shows what was done",
             )
-        for each in fresh:
-            confirm(each)
-        for each in fresh:
+        made = [_undo_of(each, books, named, clock.now()) for each in plans]
+        made = [each for each in made if each.actions or each.held]
+        if not made:
+            raise AuditError(
+                f"nothing that run {books.run.id} led to is left to be undone",
+                hint="iamaudit history RUN shows what was done",
+            )
+        for each in made:
             journal.record_plan(each)
-            done.append(await _carry_out(each, books, options, clock, named=named))
+    return made
+
+
+async def undo(
+    made: Sequence[Plan],
+    store_file: Path,
+    options: ApplyOptions,
+    *,
+    keys: Sequence[str],
+    clock: Clock,
+) -> list[Applied]:
+    """Carry out what `undo_plans` made."""
+    named = frozenset(AccessKeyId(key) for key in keys)
+    done = []
+    with _opened(store_file) as (store, journal):
+        for each in made:
+            books = _Books(store=store, journal=journal, run=store.run(each.run_id))
+            with journal.lease(each, now=clock.now()):
+                done.append(await _carry_out(each, books, options, clock, named=named))
     return done
 
 
-def _begun(made: Plan, journal: SqliteJournal) -> bool:
+def _begun(made: Plan, journal: SqliteJournal, *, without_rotations: bool = False) -> bool:
     """Whether some action was cut off."""
-    return any(map(written.is_open, written.by_action(journal.lines(made.id)).values()))
+    return any(
+        written.is_open(lines)
+        for lines in written.by_action(journal.lines(made.id)).values()
+        if not (without_rotations and lines[0].kind is ActionKind.ROTATE)
+    )
 
 
 def _undo_of(applied: Plan, books: _Books, keys: frozenset[AccessKeyId], now: datetime) -> Plan:
     lines = written.by_action(books.journal.lines(applied.id))
-    restored = {
-        line.access_key_id: line.sequence
-        for line in books.journal.lines_of_run(books.run.id)
-        if line.kind is ActionKind.ACTIVATE and line.detail.get("result") == Result.APPLIED
-    }
-    left = {
-        action_id: each
-        for action_id, each in lines.items()
-        if restored.get(each[-1].access_key_id, -1) < each[-1].sequence
-    }
+    mine: dict[str, Sequence[JournalLine]] = {}
+    others: list[Held] = []
+    for action in applied.actions:
+        last = books.journal.last_change(action.account_id, action.access_key_id)
+        if last is None or last.kind is ActionKind.ACTIVATE or action.id not in lines:
+            continue
+        if last.plan_id == applied.id:
+            mine[action.id] = lines[action.id]
+        elif last.run_id != books.run.id and (not keys or action.access_key_id in keys):
+            others.append(
+                held_of(action, f"{last.plan_id} of run {last.run_id} took it away: undo that")
+            )
+    rotated = [action.id for action in applied.actions if action.kind is ActionKind.ROTATE]
+    mine |= {each: lines[each] for each in rotated if each in lines}
     quarantine = frozenset(rule.id for rule in books.run.rules if "user.quarantined" in rule.facts)
-    return undo_plan(
-        applied, left, id_=_plan_id(now), keys=keys, quarantine_rules=quarantine, now=now
+    made = undo_plan(
+        applied, mine, id_=_plan_id(now), keys=keys, quarantine_rules=quarantine, now=now
     )
+    return replace(made, held=(*made.held, *others))
 
 
-def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> bool:
-    """Raise AuditError where the plan must not be applied; return whether only to settle it."""
-    if books.journal.lines(chosen.id) and not options.resume:
+def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> str | None:
+    """Raise AuditError where the plan must not be applied; return why it is only to be settled."""
+    lines = written.by_action(books.journal.lines(chosen.id))
+    if lines and not options.resume:
         raise AuditError(
             f"plan {chosen.id} was applied already, or begun",
             hint="--resume goes on where it ended; iamaudit history RUN shows what was done",
         )
     keys = active_keys(books.store.connection, chosen.run_id)
     rails.check(chosen, options.limits, active_keys=keys)
+    _check_sinks(lines, options)
     if options.window is not None and not options.window.open_at(clock.now()):
         raise AuditError(
             f"it is outside the window {options.window}", hint="wait for it, or change --window"
         )
-    if clock.now() >= chosen.expires_at and _begun(chosen, books.journal):
-        return True
-    rails.check_time(chosen, clock.now())
-    return False
+    try:
+        rails.check_time(chosen, clock.now())
+    except AuditError:
+        if not _begun(chosen, books.journal):
+            raise
+        return "the plan has expired"
+    return None
+
+
+def _check_sinks(lines: Mapping[str, Sequence[JournalLine]], options: ApplyOptions) -> None:
+    """Raise AuditError where a rotation was cut off and its secret went to another sink."""
+    chosen = "" if options.sink is None else sink_name(options.sink, options.connection)
+    for each in lines.values():
+        if each[0].kind is not ActionKind.ROTATE or not written.is_open(each):
+            continue
+        used = str(written.since_intent(each)[0].detail.get("sink", chosen))
+        if used != chosen:
+            raise AuditError(
+                f"a rotation of the plan was cut off while its secret went to {used}",
+                hint="resume with the same --sink, region and folder: the secret may be there",
+            )
 
 
 async def _carry_out(
@@ -236,38 +329,40 @@ async def _carry_out(
     options: ApplyOptions,
     clock: Clock,
     *,
-    settle_only: bool = False,
+    settle_only: str | None = None,
     named: frozenset[AccessKeyId] = frozenset(),
 ) -> Applied:
-    """Apply the plan under its lease; return what came of it."""
+    """Apply the plan; return what came of it. The caller has its lease."""
     journal, run = books.journal, books.run
     aws = _aws(options.connection, run, clock, writes=True)
-    with journal.lease(chosen, now=clock.now()):
-        async with aws.connect() as caller:
-            if caller.partition != chosen.partition:
-                raise AuditError(
-                    f"the plan is of partition {chosen.partition}, the caller of"
-                    f" {caller.partition}",
-                    hint="choose the credentials that scanned, with --profile",
-                )
-            interrupted = await Apply(
-                chosen,
-                accounts={each.account.id: each.account for each in books.store.accounts(run.id)},
-                sessions=aws,
-                journal=journal,
-                sink=None if options.sink is None else open_sink(options.sink, aws),
-                rails=Rails(
-                    caller_arn=caller.arn,
-                    own_key_ids=aws.known_key_ids(),
-                    use_matters=frozenset(rule.id for rule in run.rules if rule.looks_at_use),
-                    window=options.window,
-                    settle_only=settle_only,
-                    named=named,
-                ),
-                clock=clock,
-            ).run()
+    async with aws.connect() as caller:
+        if caller.partition != chosen.partition:
+            raise AuditError(
+                f"the plan is of partition {chosen.partition}, the caller of {caller.partition}",
+                hint="choose the credentials that scanned, with --profile",
+            )
+        interrupted = await Apply(
+            chosen,
+            accounts={each.account.id: each.account for each in books.store.accounts(run.id)},
+            sessions=aws,
+            journal=journal,
+            sink=None if options.sink is None else open_sink(options.sink, aws),
+            rails=Rails(
+                caller_arn=caller.arn,
+                own_key_ids=aws.known_key_ids(),
+                use_matters=frozenset(rule.id for rule in run.rules if rule.looks_at_use),
+                window=options.window,
+                settle_only=settle_only,
+                rotations=_rotations(chosen, journal),
+                sink_name=""
+                if options.sink is None
+                else sink_name(options.sink, options.connection),
+                named=named,
+            ),
+            clock=clock,
+        ).run()
     found = {
-        action_id: written.outcome(lines)
+        action_id: written.state(lines)
         for action_id, lines in written.by_action(journal.lines(chosen.id)).items()
     }
     return Applied(
@@ -275,6 +370,16 @@ async def _carry_out(
         outcomes={name: outcome for name, outcome in found.items() if outcome is not None},
         interrupted=interrupted,
     )
+
+
+def _rotations(chosen: Plan, journal: SqliteJournal) -> dict[str, Rotation]:
+    """Return the finished rotations whose old key the plan retires, by action."""
+    found = {
+        action.id: journal.history(action.account_id, action.access_key_id).rotation
+        for action in chosen.actions
+        if action.kind is ActionKind.DEACTIVATE
+    }
+    return {name: each for name, each in found.items() if each is not None and each.finished}
 
 
 def _aws(connection: Connection, run: Run, clock: Clock, *, writes: bool = False) -> Aws:
@@ -289,7 +394,7 @@ def _aws(connection: Connection, run: Run, clock: Clock, *, writes: bool = False
 
 
 def _plan_id(now: datetime) -> str:
-    return f"plan-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    return f"{_PREFIX}{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.aws.connection import Connection
+from auditor.aws.region import region_of
 from auditor.aws.secrets import SecretsManagerSink
 from auditor.aws.session import Aws
 from auditor.errors import AuditError
 from auditor.model.account import Account, AccountId, parse_account_id
+from auditor.paths import expanded
 from auditor.ports import SecretSink
 from auditor.store.secret_file import SecretFile
 
@@ -26,7 +29,7 @@ def parse_sink(text: str, *, kms_key_id: str | None = None) -> SinkChoice:
     """Return the sink that the text names; raise AuditError for one that is none."""
     kind, colon, rest = text.partition(":")
     if kind == "file" and rest:
-        return SinkChoice(folder=Path(rest).expanduser())
+        return SinkChoice(folder=expanded(rest))
     try:
         if kind == "secretsmanager":
             account = parse_account_id(rest) if colon else None
@@ -45,3 +48,10 @@ def open_sink(choice: SinkChoice, aws: Aws) -> SecretSink:
         return SecretFile(choice.folder)
     central = None if choice.account is None else Account(id=choice.account)
     return SecretsManagerSink(aws.open_secrets, central=central, kms_key_id=choice.kms_key_id)
+
+
+def sink_name(choice: SinkChoice, connection: Connection) -> str:
+    """Return where exactly the sink is, as this process sees it: a resume must find the same."""
+    if choice.folder is not None:
+        return f"file:{choice.folder.absolute()}"
+    return f"secretsmanager:{choice.account or 'own'}:{region_of(connection)}"

@@ -1,6 +1,6 @@
 """A fake document with builders for its parts; a part's defaults make an unremarkable run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -311,6 +311,9 @@ class FakeDocument:
 
     def rules(self) -> Sequence[Row]:
         return self.rules_given
+
+    def taken(self) -> Set[tuple[str, str]]:
+        return set()
 
     def plan(self) -> Row | None:
         return self.plan_given

@@ -153,3 +153,27 @@ def test_an_unknown_policy_names_those_there_are() -> None:
         load_policies(["basline"])
 
     assert "baseline" in caught.value.hint
+
+
+def test_mistakes_of_shape_hide_no_others() -> None:
+    text = (
+        "apiVersion: iamaudit/v1\nid: house\ntitle: House\nparams: {max_age: 90d}\nrules:\n"
+        "  - {id: a, title: A, severity: grave, when: key.actve}\n"
+        "  - {id: b, title: B, severity: low, when: key.active, controls: ['cis-aws-5.0.0:9']}\n"
+        "exemptions:\n"
+        "  - {rules: [nil], reason: r, expires: 2027-01-31}\n"
+        "  - {reason: ' ', owner: o, expires: 2027-01-31, usr: x}\n"
+    )
+
+    told = mistakes(text).splitlines()
+
+    places = [line.split(": ")[0].removeprefix("house.yaml:") for line in told]
+    assert places == ["6:33", "6:49", "7:67", "9:5", "9:13", "10:14", "10:50"]
+    assert "did you mean key.active?" in told[1]
+    assert "there is no rule 'nil'" in told[4]
+
+
+def test_a_date_that_is_none_is_told_in_its_place() -> None:
+    text = a_policy(head="exemptions: [{reason: r, owner: o, expires: 2030-13-01}]")
+
+    assert mistakes(text).startswith("house.yaml:5:45: not a value: month must be")

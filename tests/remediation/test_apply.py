@@ -16,7 +16,7 @@ from auditor.model.outcome import Outcome, Result, Step
 from auditor.model.plan import Action, ActionKind, Expected, Plan, Protection
 from auditor.remediation import journal as written
 from auditor.remediation.apply import Apply, Rails
-from auditor.remediation.planner import action_id
+from auditor.remediation.planner import Rotation, action_id
 from auditor.remediation.window import parse_window
 from auditor.store.journal import SqliteJournal
 from auditor.store.runs import SqliteRunStore
@@ -246,6 +246,61 @@ async def test_what_can_not_be_read_again_is_not_touched(bench: Bench, operation
     assert status(bench) == ["Active"]
 
 
+async def test_a_reason_beside_the_use_is_enough(bench: Bench) -> None:
+    bench.writer.keys["amy"] = [replace(OLD, last_use=used(days=0))]
+
+    outcome = await bench.one(an_action(because=["key-quarantined", "key-unused"]))
+
+    assert outcome.result is Result.APPLIED
+
+
+async def test_a_plan_that_expires_meanwhile_begins_nothing_more(bench: Bench) -> None:
+    bench.clock.at = NOW + timedelta(hours=24)
+
+    outcome = await bench.one(an_action())
+
+    assert outcome == Outcome(result=Result.SKIPPED, reason="the plan has expired")
+    assert status(bench) == ["Active"]
+
+
+ROTATION = Rotation(plan_id="plan-0", new_key_id=AccessKeyId("AKIANEW"), finished=True)
+NEW = a_key("AKIANEW", days_old=20, last_use=used(days=1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (replace(OLD, last_use=used(days=6)), NEW, "used in the last 7 days"),
+        (OLD, replace(NEW, last_use=a_key().last_use), "has not been used yet"),
+        (OLD, replace(NEW, status=KeyStatus.INACTIVE), "gone or inactive"),
+        (OLD, replace(NEW, id=AccessKeyId("AKIA7")), "gone or inactive"),
+    ],
+)
+async def test_the_old_key_of_a_rotation_is_looked_at_again_before_it_is_retired(
+    bench: Bench, old: AccessKey, new: AccessKey, told: str
+) -> None:
+    bench.writer.keys["amy"] = [old, new]
+    action = an_action(because=["key-too-old"])
+
+    outcome = await bench.one(action, rotations={action.id: ROTATION})
+
+    assert outcome.result is Result.DRIFTED
+    assert told in outcome.reason
+    assert status(bench)[0] == "Active"
+
+
+async def test_the_old_key_of_a_rotation_is_retired_where_both_are_as_they_must(
+    bench: Bench,
+) -> None:
+    bench.writer.keys["amy"] = [OLD, NEW]
+    action = an_action(because=["key-too-old"])
+
+    outcome = await bench.one(action, rotations={action.id: ROTATION})
+
+    assert outcome.result is Result.APPLIED
+    assert status(bench) == ["Inactive", "Active"]
+
+
 # --- rails -------------------------------------------------------------------------------------
 
 
@@ -458,10 +513,10 @@ async def test_when_the_plan_has_expired_only_what_was_begun_is_settled(bench: B
     }
     bench.append(begun, Step.INTENT, status="Active", keys=[KEY_ID])
 
-    outcomes = await bench.apply(a_plan(begun, other), settle_only=True)
+    outcomes = await bench.apply(a_plan(begun, other), settle_only="the plan has expired")
 
     assert outcomes[begun.id].result is Result.APPLIED
-    assert outcomes[other.id] == Outcome(result=Result.SKIPPED, reason="the plan has expired")
+    assert other.id not in outcomes
     assert status(bench, "bob") == ["Active"]
 
 
@@ -595,6 +650,48 @@ async def test_an_interruption_after_the_secret_was_stored_loses_nothing(rotatin
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
 
 
+async def test_a_new_key_that_is_used_is_not_deleted_though_its_secret_is_not_found(
+    rotating: Bench,
+) -> None:
+    action = an_action("rotate")
+    rotating.append(action, Step.INTENT, status="Active", keys=[KEY_ID])
+    rotating.append(action, Step.CREATED, new_key_id="AKIANEW1", request_id="r")
+    rotating.writer.keys["amy"].append(a_key("AKIANEW1", last_use=used(days=0)))
+
+    outcome = await rotating.one(action)
+
+    assert outcome.result is Result.UNCLEAR
+    assert "AKIANEW1 is in use" in outcome.reason
+    assert ids(rotating) == [KEY_ID, "AKIANEW1"]
+
+
+async def test_whatever_the_sink_raises_the_new_key_is_deleted(rotating: Bench) -> None:
+    sink(rotating).failure = OSError("no such device")
+
+    outcome = await rotating.one(an_action("rotate"))
+
+    assert outcome.result is Result.REFUSED
+    assert "(OSError)" in outcome.reason
+    assert ids(rotating) == [KEY_ID]
+
+
+async def test_a_key_that_can_not_be_journaled_is_deleted(
+    rotating: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = rotating.journal.append
+
+    def full(**line: Any) -> None:
+        if line["step"] is Step.CREATED:
+            raise AuditError("the disk is full", hint="free it")
+        append(**line)
+
+    monkeypatch.setattr(rotating.journal, "append", full)
+
+    with pytest.raises(AuditError, match="AKIANEW1 was deleted"):
+        await rotating.apply(a_plan(an_action("rotate")))
+    assert ids(rotating) == [KEY_ID]
+
+
 async def test_a_sink_that_can_not_be_asked_leaves_the_key_for_another_try(
     rotating: Bench,
 ) -> None:
@@ -683,6 +780,20 @@ async def test_a_refused_rotation_is_none(rotating: Bench) -> None:
     await rotating.one(an_action("rotate"))
 
     assert rotating.journal.history(ACCOUNT_ID, KEY_ID).rotation is None
+
+
+async def test_a_refused_rotation_does_not_hide_the_one_before(rotating: Bench) -> None:
+    await rotating.one(an_action("rotate"))
+    second = an_action("rotate")
+    for step, detail in (
+        (Step.INTENT, {"keys": [KEY_ID, "AKIANEW1"]}),
+        (Step.OUTCOME, {"result": "refused", "reason": "both key slots are taken"}),
+    ):
+        rotating.append(second, step, **detail)
+
+    rotation = rotating.journal.history(ACCOUNT_ID, KEY_ID).rotation
+    assert rotation is not None
+    assert (rotation.new_key_id, rotation.finished) == ("AKIANEW1", True)
 
 
 async def test_a_rotation_that_was_cut_off_is_unfinished(rotating: Bench) -> None:

@@ -284,7 +284,7 @@ OLD = a_key("AKIAOLD", days_old=400, last_use=used(days=8))
 
 
 def rotated(old: AccessKey, *siblings: AccessKey, finished: bool = True) -> Plan:
-    past = Rotation(new_key_id=AccessKeyId("AKIANEW"), finished=finished)
+    past = Rotation(plan_id="plan-0", new_key_id=AccessKeyId("AKIANEW"), finished=finished)
     return planned(
         a_proposal(because("rotate"), key=old, siblings=siblings),
         planning=ROTATING,
@@ -313,7 +313,11 @@ def test_the_old_key_is_retired_once_the_new_is_used_and_the_old_idle() -> None:
     [
         (OLD, (new_key(),), "the key AKIANEW of its rotation has not been used yet"),
         (OLD, (new_key(last_use=DENIED),), "the key AKIANEW of its rotation has not been used yet"),
-        (OLD, (), "the key AKIANEW of its rotation is gone or inactive"),
+        (
+            OLD,
+            (a_key("AKIAOTHER"),),
+            "the key AKIANEW of its rotation is gone or inactive",
+        ),
         (
             OLD,
             (new_key(active=False, last_use=used()),),
@@ -338,8 +342,8 @@ def test_until_then_it_stays(old: AccessKey, siblings: tuple[AccessKey, ...], to
 
 
 def test_a_key_of_an_unfinished_rotation_is_left_alone() -> None:
-    assert reasons(rotated(OLD, finished=False)) == [
-        "its rotation is unfinished: apply that plan with --resume, or look at it"
+    assert reasons(rotated(OLD, new_key(), finished=False)) == [
+        "its rotation is unfinished: apply plan-0 --resume, or look"
     ]
 
 
@@ -357,3 +361,42 @@ def test_a_plan_judged_at_another_time_is_only_to_be_looked_at() -> None:
     assert not elsewhen.applicable
     assert planned(a_proposal(because("deactivate"))).applicable
     assert elsewhen.expires_at == NOW + timedelta(hours=24)
+
+
+def test_a_rotation_whose_new_key_is_gone_begins_anew() -> None:
+    assert kinds(rotated(OLD)) == [ActionKind.ROTATE]
+    assert kinds(rotated(OLD, finished=False)) == [ActionKind.ROTATE]
+
+
+def test_the_old_key_of_a_rotation_that_undo_restored_rests_too() -> None:
+    past = KeyHistory(
+        restored_at=ago(days=1),
+        rotation=Rotation(plan_id="plan-0", new_key_id=AccessKeyId("AKIANEW"), finished=True),
+    )
+    made = planned(
+        a_proposal(because("rotate"), key=OLD, siblings=(new_key(last_use=used()),)),
+        planning=ROTATING,
+        history={"AKIAOLD": past},
+    )
+
+    assert reasons(made) == ["undo restored it 1 days ago"]
+
+
+def test_a_key_used_since_it_is_known_to_be_inactive_is_not_deleted() -> None:
+    key = a_key(active=False, days_old=400, last_use=used(days=5))
+    made = planned(
+        a_proposal(because("delete"), key=key),
+        planning=Planning(allow_delete=True),
+        history={key.id or "": KeyHistory(inactive_since=ago(days=40))},
+    )
+
+    assert reasons(made) == ["it was used since it is known to be inactive"]
+
+
+def test_a_pattern_protects_whatever_its_case() -> None:
+    made = planned(
+        a_proposal(because("deactivate")),
+        planning=Planning(protection=Protection(patterns=("AM*",))),
+    )
+
+    assert reasons(made) == ["protected by AM*"]

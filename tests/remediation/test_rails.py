@@ -60,8 +60,18 @@ def test_a_plan_holds_for_a_day() -> None:
     plan = keys(1)
     check_time(plan, plan.expires_at - timedelta(microseconds=1))
 
-    with pytest.raises(AuditError, match="expired"):
+    with pytest.raises(AuditError, match="more than 24 hours ago"):
         check_time(plan, plan.expires_at)
+    fresh = replace(plan, scanned_at=plan.expires_at)
+    with pytest.raises(AuditError, match="expired"):
+        check_time(fresh, plan.expires_at)
+
+
+def test_a_plan_of_an_old_scan_is_refused_however_fresh_it_is() -> None:
+    old = NOW - timedelta(days=3)
+
+    with pytest.raises(AuditError, match="is of a scan that began at 2026-11-21"):
+        check_time(replace(keys(1), scanned_at=old, judged_at=old), NOW)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from auditor.errors import AuditError, AwsFailure, FailureKind
-from auditor.model.access_key import AccessKey, AccessKeyId
+from auditor.model.access_key import AccessKey, AccessKeyId, NeverUsed
 from auditor.model.outcome import JournalLine, Outcome, Result, Step
 from auditor.ports import Clock, CreatedKey, IamWriter, Owner, SecretSink
 from auditor.remediation.actions.change import carry_out
@@ -39,16 +39,17 @@ async def rotate(
             result=Result.REFUSED,
             reason="both key slots are taken: deactivate and delete the key that is not needed",
         )
-    created = await _create(writer, owner, keys, clock)
+    created = await create(writer, owner, keys, clock)
     if isinstance(created, Outcome):
         return created
-    await record(Step.CREATED, {"new_key_id": created.id, "request_id": created.request_id})
     try:
-        where = await sink.put(owner, created)
-    except (AuditError, AwsFailure) as error:
-        return await discard(
-            writer, owner, created.id, clock, f"its secret could not be stored ({error})"
-        )
+        await record(Step.CREATED, {"new_key_id": created.id, "request_id": created.request_id})
+    except AuditError as error:
+        ended = await discard(writer, owner, created.id, clock, f"not journaled ({error})")
+        raise AuditError(ended.reason, hint=error.hint) from None
+    where = await store(writer, owner, created, sink=sink, clock=clock)
+    if isinstance(where, Outcome):
+        return where
     await record(Step.STORED, {"new_key_id": created.id, "secret_in": where})
     return made(created.id, where, created.request_id)
 
@@ -74,7 +75,31 @@ async def resume(
     if where is not None:
         await record(Step.STORED, {"new_key_id": key_id, "secret_in": where})
         return made(key_id, where, request_id)
-    return await discard(writer, owner, key_id, clock, "its secret was not stored before the end")
+    why = "its secret was not stored before the end"
+    try:
+        unused = isinstance(await writer.last_use(key_id), NeverUsed)
+    except AwsFailure:
+        unused = False
+    if unused:
+        return await discard(writer, owner, key_id, clock, why)
+    return Outcome(
+        result=Result.UNCLEAR,
+        reason=f"{why}, but the new key {key_id} is in use, or that could not be read: look at it",
+        new_key_id=key_id,
+    )
+
+
+async def store(
+    writer: IamWriter, owner: Owner, created: CreatedKey, *, sink: SecretSink, clock: Clock
+) -> str | Outcome:
+    """Return where the sink keeps the secret; where it does not, the new key is deleted again."""
+    try:
+        return await sink.put(owner, created)
+    except (AuditError, AwsFailure) as error:
+        why = f"its secret could not be stored ({error})"
+    except Exception as error:  # noqa: BLE001 -- whatever it was, nobody has the secret
+        why = f"its secret could not be stored ({type(error).__name__})"
+    return await discard(writer, owner, created.id, clock, why)
 
 
 async def discard(
@@ -107,10 +132,10 @@ def made(key_id: AccessKeyId, where: str, request_id: str) -> Outcome:
     )
 
 
-async def _create(
+async def create(
     writer: IamWriter, owner: Owner, keys: Sequence[AccessKey], clock: Clock
 ) -> CreatedKey | Outcome:
-    """Create a key; never twice where the first answer is not clear."""
+    """Create a key, never twice where the first answer is not clear; `keys` are those before."""
     for attempt in range(_TRIES):
         try:
             return await writer.create_key(owner.user_name)
