@@ -6,8 +6,11 @@ LOCK   := .ci/requirements.lock
 READY  := $(VENV)/.ready
 # An emulator of AWS that checks permissions; needs an SDK of its own, so an environment as well.
 MINISTACK := .venv-ministack
+# Options of the benchmark, such as BENCH='--quick' or BENCH='--only a --docs'.
+BENCH  ?=
+PEERS  := bench/.peers
 
-.PHONY: demo test bench check format lint types layers generated wheel docs lock clean
+.PHONY: demo test bench bench-peers check format lint types layers generated wheel docs lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
@@ -17,6 +20,21 @@ test: $(READY) $(MINISTACK)/.ready   ## every test
 
 bench: $(READY)           ## speed and memory, as ratios and against their budgets
 	$(BIN)/python bench/judging.py
+	$(BIN)/python -m bench.run $(BENCH)
+
+# What is compared with needs SDKs of its own, prowler 2.3 GB of them.
+bench-peers: $(READY) $(PEERS)/c7n-org/.ready $(PEERS)/prowler/.ready   ## side by side with c7n-org and prowler
+	$(BIN)/python -m bench.run --peers --only a $(BENCH)
+
+$(PEERS)/c7n-org/.ready: .ci/bench-peers.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	touch $@
+
+$(PEERS)/prowler/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet prowler==5.46.0
+	touch $@
 
 check: format lint types layers generated wheel test   ## what CI runs
 

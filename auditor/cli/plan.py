@@ -27,6 +27,8 @@ def plan(
     allow_rotate: planning.AllowRotate = False,
     sink: planning.Sink = None,
     kms_key_id: planning.KmsKey = None,
+    max_actions: planning.MaxActions = planning.DEFAULT_MAX_ACTIONS,
+    max_share: planning.MaxShare = None,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
     """Plan by a stored run's findings: one action for each key, written to plan.json.
@@ -52,6 +54,7 @@ def plan(
     console = Console()
     planning.show_plan(made, console)
     console.print(path, markup=False, soft_wrap=True)
+    planning.warn(made, file, max_actions=max_actions, max_share=max_share)
     if made.actions and made.applicable:
         typer.echo(f"Review it, then: iamaudit apply {path}", err=True)
     raise typer.Exit(ExitCode.CLEAN)

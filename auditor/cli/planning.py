@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from auditor.model.plan import Action, ActionKind, Plan, Protection
 from auditor.remediation.planner import Planning
 from auditor.remediation.rails import MAX_ACTIONS, Limits
 from auditor.remediation.window import Window, parse_window
-from auditor.wiring.remediation import Applied
+from auditor.wiring.remediation import Applied, check_limits
 from auditor.wiring.sinks import SinkChoice, parse_sink
 
 PLANNING, APPLYING = "Planning", "Applying"
@@ -245,6 +246,17 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(
             Text("Judged at another time than the keys were read: only to be looked at.", "yellow")
         )
+
+
+def warn(plan: Plan, store_file: Path, *, max_actions: int, max_share: float | None) -> None:
+    """Say on stderr where an apply with these limits would refuse the plan."""
+    limits = Limits(
+        allow_delete=True, allow_rotate=True, max_actions=max_actions, max_share=max_share
+    )
+    try:
+        check_limits(plan, store_file, limits)
+    except AuditError as error:
+        typer.echo(f"Not to be applied so: {printable(error)}; {error.hint}", err=True)
 
 
 def show_outcomes(applied: Applied, console: Console) -> None:

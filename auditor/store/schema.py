@@ -1,5 +1,6 @@
 """The tables of the store, and opening its file."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -133,8 +134,7 @@ def open_database(path: Path, *, create: bool = True) -> sqlite3.Connection:
             f"there is no store {path}", hint="name one with --store, or its folder with --output"
         )
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        os.close(file)
+        _make(path)
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -149,6 +149,19 @@ def open_database(path: Path, *, create: bool = True) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make the file where there is none; raise OSError for a link.
+
+    One that exists is not even opened: closing any descriptor of it would give up the locks that
+    this process holds on it, and another process would take it for unused.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -177,6 +177,12 @@ def _fitting(actions: list[Action]) -> list[Grant]:
     ]
 
 
+def check_limits(chosen: Plan, store_file: Path, limits: rails.Limits) -> None:
+    """Raise AuditError where the plan goes beyond the limits."""
+    with _opened(store_file) as (store, _):
+        rails.check(chosen, limits, active_keys=active_keys(store.connection, chosen.run_id))
+
+
 def check(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> None:
     """Raise AuditError where the plan is not to be applied; asks nothing of AWS."""
     with _opened(store_file) as (store, journal):

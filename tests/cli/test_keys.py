@@ -233,7 +233,7 @@ def test_the_tour_goes_through_all_and_leaves_nothing_behind(keys: Run, world: W
 
     assert ran.code == 0, ran.stderr
     words = [line.split()[0] for line in ran.stdout.splitlines()]
-    assert words == ["created", "listed", "listed", "last", "deactivated", "deleted"]
+    assert words == ["created", "its", "listed", "listed", "last", "deactivated", "deleted"]
     assert ids(world) == [world.organization.access_key_id]
 
 

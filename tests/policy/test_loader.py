@@ -168,7 +168,7 @@ def test_mistakes_of_shape_hide_no_others() -> None:
     told = mistakes(text).splitlines()
 
     places = [line.split(": ")[0].removeprefix("house.yaml:") for line in told]
-    assert places == ["6:33", "6:49", "7:67", "9:5", "9:13", "10:14", "10:50"]
+    assert places == ["6:33", "6:49", "7:67", "9:5", "9:14", "10:14", "10:50"]
     assert "did you mean key.active?" in told[1]
     assert "there is no rule 'nil'" in told[4]
 

@@ -1,0 +1,161 @@
+"""What is measured. Each scenario is one function; all numbers are of one run of this program."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.comparison import side_by_side, throughput
+from bench.contenders.registry import IAMAUDIT
+from bench.contest import contest
+from bench.fake_aws.process import served
+from bench.measure import Sample, measure
+from bench.sizes import Size, ours
+from bench.table import TIMES, Check, Result, Row
+
+_CONCURRENCY = 60
+"""iamaudit's default, and the naive loop's semaphore."""
+_LATENCY = 0.040
+_RATE, _BURST = 20, 20
+
+
+def latency(size: Size) -> Result:
+    """Measure how well waiting is used."""
+    me = ours(size)
+    found = contest(
+        [me],
+        runs=size.runs,
+        slow_runs=size.slow_runs,
+        core=size.core,
+        accounts=size.accounts,
+        users=size.latency_users,
+        latency=_LATENCY * 1000,
+    )
+    rows = found.rows([me])
+    checks = []
+    for row in rows:
+        waiting = row.sample.calls * _LATENCY / _CONCURRENCY
+        bound = max(waiting, row.sample.cpu)
+        name = f"{row.name}: wall, of max({waiting:.1f} s waiting, {row.sample.cpu:.1f} s CPU)"
+        checks.append(Check(name=name, value=row.sample.wall / bound, target=1.25))
+    title = (
+        f"{_LATENCY * 1000:.0f} ms latency, {size.accounts} accounts {TIMES} {size.latency_users}"
+    )
+    return Result(id="b", title=f"{title} users", rows=rows, checks=checks, skipped=found.skipped)
+
+
+def throttled(size: Size) -> Result:
+    """Measure how close to what the buckets allow."""
+    me = ours(size)
+    found = contest(
+        [me],
+        runs=size.runs,
+        slow_runs=size.slow_runs,
+        core=size.core,
+        accounts=size.accounts,
+        users=size.throttled_users,
+        rate=_RATE,
+        burst=_BURST,
+    )
+    rows = found.rows([me])
+    checks = []
+    for row in rows:
+        bound = (row.sample.iam_calls / size.accounts - _BURST) / _RATE
+        name = f"{row.name}: wall, of the {bound:.1f} s that the buckets take"
+        checks.append(Check(name=name, value=row.sample.wall / bound, target=1.15))
+        checks += [
+            Check(name=f"{row.name}: {name}", value=found.worst(me, fact), target=0)
+            for name, fact in (("keys of unknown use", "unknown"), ("accounts failed", "failed"))
+        ]
+    title = f"{_RATE} calls a second and account"
+    of = f"{size.accounts} accounts {TIMES} {size.throttled_users} users"
+    return Result(id="c", title=f"{title}, {of}", rows=rows, checks=checks, skipped=found.skipped)
+
+
+def growth(size: Size) -> Result:
+    """Measure what ten times the accounts take."""
+    me = ours(size)
+    rows: list[Row] = []
+    skipped: list[str] = []
+    for accounts in size.growth:
+        runs = min(size.runs, size.large_runs) if accounts == size.growth[-1] else size.runs
+        found = contest([me], runs=runs, core=size.core, accounts=accounts, users=size.growth_users)
+        skipped += found.skipped
+        rows += [
+            Row(name=f"{accounts:,} accounts", runs=row.runs, sample=row.sample)
+            for row in found.rows([me])
+        ]
+    checks = []
+    if len(rows) == len(size.growth):
+        middle, large = rows[1].sample, rows[2].sample
+        times = size.growth[2] / size.growth[1]
+        memory = f"{me.name}: memory at {rows[2].name}, of that at {rows[1].name}"
+        time = f"{me.name}: time at {rows[2].name}, of {times:g} times that at {rows[1].name}"
+        checks = [
+            Check(name=memory, value=large.peak / middle.peak, target=1.2),
+            Check(name=time, value=large.wall / middle.wall / times, target=1.15),
+        ]
+    title = f"Growth: {me.name}, {size.growth_users} users in each account"
+    return Result(id="d", title=title, rows=rows, checks=checks, skipped=skipped)
+
+
+def start_up(size: Size) -> Result:
+    """Measure what it takes to say hello."""
+    samples = [measure([IAMAUDIT, "--help"]).sample for _ in range(size.runs)]
+    found = Sample.median_of(samples)
+    return Result(
+        id="e",
+        title="Start-up: iamaudit --help",
+        rows=[Row(name="iamaudit --help", runs=len(samples), sample=found)],
+        checks=[Check(name="CPU", value=found.cpu, target=0.4, unit="s")],
+    )
+
+
+def large_report(size: Size) -> Result:
+    """Measure the writing of a report that no memory should hold."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with served(accounts=1, users=min(667, max(8, size.keys // 30))) as fake:
+            measure(ours(size).command(folder), fake=fake)
+        store = str(folder / "iamaudit.db")
+        filled = measure([sys.executable, "-m", "bench.million", store, f"--keys={size.keys}"])
+        if filled.code:
+            raise RuntimeError(filled.stderr)
+        command: list[str | Path] = [IAMAUDIT, "report", "--format", "json", "--fail-on", "never"]
+        samples = []
+        for _ in range(min(size.runs, size.large_runs)):
+            ran = measure([*command, "--output", folder])
+            if ran.code:
+                raise RuntimeError(ran.stderr or ran.stdout)
+            samples.append(ran.sample)
+        written = _size((folder / "latest").resolve() / "report.json")
+    found = Sample.median_of(samples)
+    return Result(
+        id="f",
+        title=f"JSON of {int(filled.stdout):,} keys ({written / 1e6:,.0f} MB)",
+        rows=[Row(name="iamaudit report", runs=len(samples), sample=found)],
+        checks=[
+            Check(name="time", value=found.wall, target=90, unit="s"),
+            Check(name="peak memory", value=found.peak, target=200, unit="MiB"),
+        ],
+    )
+
+
+SCENARIOS: dict[str, Callable[[Size], Result]] = {
+    "0": throughput,
+    "a": side_by_side,
+    "b": latency,
+    "c": throttled,
+    "d": growth,
+    "e": start_up,
+    "f": large_report,
+}
+
+
+def _size(report: Path) -> int:
+    """Return the bytes of a report; raise ValueError unless it ends as JSON does."""
+    with report.open("rb") as file:
+        file.seek(-64, 2)
+        if not file.read().rstrip().endswith(b"}"):
+            raise ValueError(f"{report} is cut off")
+    return report.stat().st_size
