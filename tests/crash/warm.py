@@ -7,6 +7,7 @@ from outside (signals, a terminal) is done to the installed command instead.
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from auditor import cli
 from tests.crash.killed import arrange
 
+_UNTOLD = 255
+"""What multiprocessing says where it missed how a process ended; the tool never exits so."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.warm"])
 for _name in ("apply", "history", "keys", "plan", "report", "scan", "undo"):
@@ -39,6 +42,8 @@ def run(
         process.kill()
         process.join()
         raise TimeoutError(arguments)
+    if killed is not None and code == _UNTOLD:
+        code = -signal.SIGKILL
     process.close()
     stdout, stderr = (each.read_text() for each in printed)
     return code, stdout, stderr
