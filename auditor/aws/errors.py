@@ -64,7 +64,9 @@ def failures(operation: str) -> Iterator[None]:
         raise AwsFailure(
             operation=operation,
             code=code,
-            message=_short(answer.get("Message") or code),
+            message=_short(
+                code if _unreadable(operation, code) else answer.get("Message") or code
+            ),
             kind=_kind(code, status),
         ) from None
     except (
@@ -84,6 +86,12 @@ def failures(operation: str) -> Iterator[None]:
             message=f"the answer is not what AWS documents ({type(error).__name__})",
             kind=FailureKind.UNAVAILABLE,
         ) from None
+
+
+def _unreadable(operation: str, code: str) -> bool:
+    """Whether the message may be an answer cut short that hands out a secret: it has no code."""
+    secret = operation == "iam:CreateAccessKey" or operation.startswith("secretsmanager:")
+    return secret and (code.isdigit() or code == "Unknown")
 
 
 def _kind(code: str, status: int) -> FailureKind:
