@@ -64,9 +64,7 @@ def failures(operation: str) -> Iterator[None]:
         raise AwsFailure(
             operation=operation,
             code=code,
-            message=_short(
-                code if _unreadable(operation, code) else answer.get("Message") or code
-            ),
+            message=_short(code if _unreadable(operation, code) else answer.get("Message") or code),
             kind=_kind(code, status),
         ) from None
     except (

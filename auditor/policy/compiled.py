@@ -82,6 +82,10 @@ class CompiledPolicy:
     """The policy's own `params.*`, which the conditions of classes look at."""
     classes: tuple[CompiledClass, ...]
     rules: tuple[CompiledRule, ...]
+    looked_at: frozenset[str]
+    """The facts that the conditions of its rules and its own exemptions name."""
+    class_facts: frozenset[str]
+    """The facts and parameters that the classes' conditions name."""
     exemptions: tuple[CompiledExemption, ...]
     """Its own, and those of the policies that it judges together with."""
 

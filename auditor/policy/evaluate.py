@@ -132,10 +132,8 @@ class Judge:
         possible: list[str] = []
         missing: Unknown | None = None
         known = {**self._facts.known, **self._policy.values}
-        looked_at = {name for each in self._policy.classes for name in each.when.facts}
-        activation = Activation(
-            self._policy.environment, {name: known[name] for name in looked_at if name in known}
-        )
+        bound = {name: known[name] for name in self._policy.class_facts if name in known}
+        activation = Activation(self._policy.environment, bound)
         for each in self._policy.classes:
             decided = _decide(self._policy, each.name, each.when, activation)
             if isinstance(decided, Unbound):
@@ -217,7 +215,11 @@ class Judge:
         key = (id(environment), user_class, id(values))
         found = self._activations.get(key)
         if found is None:
-            bound = {**self._facts.known, "user.class": user_class, **values}
+            bound = self._facts.known
+            if environment is self._policy.environment:  # binding what nothing looks at takes time
+                named = self._policy.looked_at
+                bound = {name: value for name, value in bound.items() if name in named}
+            bound = {**bound, "user.class": user_class, **values}
             found = self._activations[key] = Activation(environment, bound)
         return found
 
