@@ -1,6 +1,10 @@
 """`iamaudit keys …`: the five key operations, rotation and the tour, as processes."""
 
 import json
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +14,7 @@ import pytest
 
 from auditor.demo.emulator import Drop, Emulator, Request, Response
 from auditor.demo.organization import build
-from tests.command import Ran, Run, World
+from tests.command import IAMAUDIT, Ran, Run, World, clean_environment
 
 MEMBER_USER = "svc-settlement-export"
 
@@ -284,3 +288,41 @@ def test_a_mistake_is_one_line(
     assert (ran.code, ran.stdout) == (code, "")
     assert told in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (("tour",), 1),
+        (("rotate", "--sink", "file:secrets"), 2),
+        (("create", "--sink", "file:secrets"), 2),
+    ],
+)
+def test_interrupted_while_a_key_is_made_nothing_is_left_that_nobody_can_use(
+    world: World, tmp_path: Path, arguments: tuple[str, ...], left: int
+) -> None:
+    asked = threading.Event()
+
+    def hook(request: Request) -> None:
+        if request.operation == "CreateAccessKey":
+            asked.set()
+            time.sleep(1)
+
+    world.emulator.hooks.append(hook)
+    process = subprocess.Popen(
+        [IAMAUDIT, "keys", *arguments],
+        env=clean_environment() | {"HOME": str(tmp_path)} | dict(world.variables),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.wait(30)
+
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+
+    assert "created AKIA" in stdout + stderr
+    assert len(ids(world)) == left
+    kept = [json.loads(each.read_text()) for each in tmp_path.glob("secrets/*/*/*.json")]
+    assert [each["secret_access_key"] for each in kept] == secrets(world)[1:]
