@@ -35,6 +35,13 @@ class Source(StrEnum):
     """The credential reports, up to four hours old; asked for only where they can't tell."""
 
 
+class TransportName(StrEnum):
+    """How accounts are read; the results are the same."""
+
+    FAST = "fast"
+    SDK = "sdk"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
     """One `iamaudit scan`, as asked for."""
@@ -44,6 +51,7 @@ class ScanOptions:
     connection: Connection
     policies: tuple[str, ...] = ("baseline",)
     source: Source = Source.LIVE
+    transport: TransportName = TransportName.FAST
     concurrency: int = DEFAULT_CONCURRENCY
     formats: tuple[str, ...] = DEFAULT_FORMATS
     output: Path

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
@@ -26,41 +27,73 @@ def quarantine_policies(partition: str) -> list[str]:
     return [f"arn:{partition}:iam::aws:policy/{name}" for name in names]
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """What a user or group has of its own; policies are kept as what they allow."""
+
+    attached: tuple[str, ...]
+    inline: tuple[str, ...]
+    """The names of inline policies."""
+    rights: tuple[Known[bool], ...]
+    """Of each inline policy, whether it allows everything."""
+
+
+class Digest:
+    """What the pages of an answer tell, page by page: no policy document is kept."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, tuple[_Holder, tuple[str, ...], dict[str, str]]] = {}
+        self._groups: dict[str, _Holder] = {}
+        self._powerful: dict[str, Known[bool]] = {}
+
+    def add(self, page: Item) -> None:
+        """Take a page in; raise LookupError where it lacks what it must have."""
+        for user in page.get("UserDetailList", ()):
+            groups = tuple(sorted(user.get("GroupList", ())))
+            tags = {tag["Key"]: tag["Value"] for tag in user.get("Tags", ())}
+            self._users[user["UserName"]] = (_holder(user, "UserPolicyList"), groups, tags)
+        for group in page.get("GroupDetailList", ()):
+            self._groups[group["GroupName"]] = _holder(group, "GroupPolicyList")
+        for policy in page.get("Policies", ()):
+            self._powerful[policy["Arn"]] = _default_version(policy)
+
+    def users(self) -> dict[str, UserDetails]:
+        """Return what all pages together tell of each user, by user name."""
+        return {name: self._details(*user) for name, user in self._users.items()}
+
+    def _details(
+        self, own: _Holder, names: tuple[str, ...], tags: Mapping[str, str]
+    ) -> UserDetails:
+        holders = [own, *(self._groups[name] for name in names if name in self._groups)]
+        attached = [arn for holder in holders for arn in holder.attached]
+        rights = [
+            *(_managed(arn, self._powerful) for arn in attached),
+            *(right for holder in holders for right in holder.rights),
+            *(_UNREADABLE for name in names if name not in self._groups),
+        ]
+        return UserDetails(
+            tags=tags,
+            groups=names,
+            policies=tuple(sorted({*attached, *(p for each in holders for p in each.inline)})),
+            admin=_any(rights),
+            quarantined=any(_QUARANTINE.fullmatch(arn) for arn in own.attached),
+        )
+
+
 def digest(pages: Iterable[Item]) -> dict[str, UserDetails]:
     """Return what the answer's pages tell of each user, by user name."""
-    users: list[Item] = []
-    groups: dict[str, Item] = {}
-    powerful: dict[str, Known[bool]] = {}
+    whole = Digest()
     for page in pages:
-        users.extend(page.get("UserDetailList", ()))
-        groups |= {group["GroupName"]: group for group in page.get("GroupDetailList", ())}
-        powerful |= {policy["Arn"]: _default_version(policy) for policy in page.get("Policies", ())}
-    return {user["UserName"]: _details(user, groups, powerful) for user in users}
+        whole.add(page)
+    return whole.users()
 
 
-def _details(
-    user: Item, groups: Mapping[str, Item], powerful: Mapping[str, Known[bool]]
-) -> UserDetails:
-    names = tuple(sorted(user.get("GroupList", ())))
-    holders = [user, *(groups[name] for name in names if name in groups)]
-    attached = [arn for holder in holders for arn in _attached(holder)]
-    inline = [
-        policy
-        for holder in holders
-        for kind in ("UserPolicyList", "GroupPolicyList")
-        for policy in holder.get(kind, ())
-    ]
-    rights = [
-        *(_managed(arn, powerful) for arn in attached),
-        *(allows_everything(policy["PolicyDocument"]) for policy in inline),
-        *(_UNREADABLE for name in names if name not in groups),
-    ]
-    return UserDetails(
-        tags={tag["Key"]: tag["Value"] for tag in user.get("Tags", ())},
-        groups=names,
-        policies=tuple(sorted({*attached, *(policy["PolicyName"] for policy in inline)})),
-        admin=_any(rights),
-        quarantined=any(_QUARANTINE.fullmatch(arn) for arn in _attached(user)),
+def _holder(item: Item, inline: str) -> _Holder:
+    policies = item.get(inline, ())
+    return _Holder(
+        attached=tuple(each["PolicyArn"] for each in item.get("AttachedManagedPolicies", ())),
+        inline=tuple(policy["PolicyName"] for policy in policies),
+        rights=tuple(allows_everything(policy["PolicyDocument"]) for policy in policies),
     )
 
 
@@ -84,10 +117,6 @@ def allows_everything(document: object) -> Known[bool]:
 
 def _texts(value: object) -> set[object]:
     return set(value) if isinstance(value, list) else {value}
-
-
-def _attached(holder: Item) -> list[str]:
-    return [policy["PolicyArn"] for policy in holder.get("AttachedManagedPolicies", ())]
 
 
 def _managed(arn: str, powerful: Mapping[str, Known[bool]]) -> Known[bool]:

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
 from auditor.model.account import Account, parse_account_id
 from auditor.ports import Caller
 
 
-async def identity(sts: Any) -> Caller:
+async def identity(sts: Any, calls: Calls, *, attempts: int | None = None) -> Caller:
     """Return who signs the calls of an STS client; raise AwsFailure."""
-    with failures("sts:GetCallerIdentity"):
-        answer = await sts.get_caller_identity()
+    operation = "sts:GetCallerIdentity"
+    answer = await calls.call(operation, sts.get_caller_identity, attempts=attempts)
+    with failures(operation):
         arn = str(answer["Arn"])
         return Caller(
             account_id=parse_account_id(answer["Account"]), arn=arn, partition=arn.split(":")[1]

@@ -12,15 +12,17 @@ from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.configloader import raw_config_parse
 from botocore.exceptions import ConfigNotFound
 
 from auditor import __version__
+from auditor.aws.calls import counted_elsewhere
 from auditor.aws.connection import Connection
-from auditor.aws.credentials import RoleCredentials
 from auditor.aws.errors import THROTTLE_CODES, failures
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
+from auditor.aws.tls import VerifyingSession
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
@@ -28,14 +30,22 @@ _DEFAULT_REGION = "us-east-1"
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 _TEMPORARY = "ASIA"
 
-_assumed: ContextVar[RoleCredentials | None] = ContextVar("_assumed", default=None)
+_assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
 
 
 class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
-    """A session whose clients are made with the credentials of the account at hand."""
+    """A session whose clients have the credentials of the account at hand, and check TLS whole.
+
+    That holds for the clients, too, that the SDK makes itself to get the caller's credentials.
+    """
 
     async def get_credentials(self) -> Any:
         return _assumed.get() or await super().get_credentials()
+
+    async def _create_client(self, *arguments: Any, config: Any = None, **named: Any) -> Any:
+        config = AioConfig() if config is None else AioConfig().merge(config)
+        config.http_session_cls = VerifyingSession
+        return await super()._create_client(*arguments, config=config, **named)
 
 
 class Clients:
@@ -47,14 +57,12 @@ class Clients:
         *,
         concurrency: int,
         progress: Progress,
-        attempts: int,
         permits: frozenset[str],
     ) -> None:
         """Raise AwsFailure where the operator's profile can't be read."""
         self._connection = connection
         self._concurrency = concurrency
         self._progress = progress
-        self._attempts = attempts
         self._permitted = PERMITTED | permits
         for name in ("botocore", "aiobotocore"):
             # At DEBUG the SDK logs requests and answers whole, secrets among them.
@@ -76,17 +84,15 @@ class Clients:
         session: aioboto3.Session,
         service: str,
         *,
-        credentials: RoleCredentials | None = None,
-        attempts: int | None = None,
+        credentials: AioCredentials | None = None,
         region: str | None = None,
     ) -> AsyncIterator[Any]:
-        """Give a client; its creation fails as AwsFailure, like its calls.
+        """Give a client that repeats no call by itself; its creation fails as AwsFailure.
 
-        It signs with `credentials`, None meaning those of the session. `attempts` counts the first
-        one: with 1, no call is ever repeated.
+        It signs with `credentials`, None meaning those of the session.
         """
         config = AioConfig(
-            retries={"mode": "adaptive", "total_max_attempts": attempts or self._attempts},
+            retries={"mode": "standard", "total_max_attempts": 1},
             max_pool_connections=self._concurrency,
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
@@ -120,12 +126,15 @@ class Clients:
         action = f"{model.service_model.signing_name}:{model.name}"
         if action not in self._permitted:
             raise ForbiddenActionError(action)
-        if action not in CREDENTIAL_ACTIONS:
+        if action not in CREDENTIAL_ACTIONS and not counted_elsewhere(action):
             self._progress.called(action)
 
-    def _response_received(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+    def _response_received(
+        self, parsed_response: Mapping[str, Any] | None, event_name: str, **_: Any
+    ) -> None:
+        service, operation = event_name.split(".")[1:]
         code = (parsed_response or {}).get("Error", {}).get("Code")
-        if code in THROTTLE_CODES:
+        if code in THROTTLE_CODES and not counted_elsewhere(f"{service}:{operation}"):
             self._progress.throttled()
 
 
@@ -167,7 +176,7 @@ def _endpoint_mistakes(service: str) -> Iterator[None]:
 
 
 @contextmanager
-def _acting_as(credentials: RoleCredentials | None) -> Iterator[None]:
+def _acting_as(credentials: AioCredentials | None) -> Iterator[None]:
     """Make the clients created inside sign with these credentials."""
     token = _assumed.set(credentials)
     try:

@@ -48,3 +48,27 @@ def _metadata(credentials: Mapping[str, Any]) -> dict[str, Any]:
         "token": credentials["SessionToken"],
         "expiry_time": credentials["Expiration"].isoformat(),
     }
+
+
+class Renewal:
+    """Renews credentials that AWS calls expired: once for all calls that were refused with them."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def mark(self) -> object:
+        """Return what tells the credentials in use now from those after a renewal."""
+        return getattr(self._credentials, "_frozen_credentials", None)
+
+    async def renew(self, mark: object) -> bool:
+        """Whether there are credentials newer than those of `mark`, made now if need be.
+
+        Raises AwsFailure, or what the SDK raises, where they can't be had.
+        """
+        credentials = self._credentials
+        if not isinstance(credentials, AioRefreshableCredentials):
+            return False
+        async with credentials._refresh_lock:
+            if self.mark() is mark:
+                await credentials._protected_refresh(is_mandatory=True)
+        return True

@@ -18,6 +18,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.unknown import DENIED_CODES
 
 _LONGEST = 300
+_LONGEST_WAIT = 60.0
 _KINDS = {
     FailureKind.DENIED: DENIED_CODES,
     FailureKind.GONE: {"NoSuchEntity"},
@@ -26,6 +27,7 @@ _KINDS = {
         "RequestThrottled",
         "RequestThrottledException",
         "SlowDown",
+        "ThrottledException",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
@@ -41,10 +43,44 @@ _KINDS = {
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     },
-    FailureKind.UNAVAILABLE: {"InternalFailure", "ServiceFailure", "ServiceUnavailable"},
+    FailureKind.UNAVAILABLE: {
+        "InternalFailure",
+        "PriorRequestNotComplete",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceFailure",
+        "ServiceUnavailable",
+    },
 }
 _KIND_OF = {code: kind for kind, codes in _KINDS.items() for code in codes}
+MALFORMED = "MalformedAnswer"
 THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+
+
+class AnsweredFailure(AwsFailure):
+    """Raised when AWS did answer, and the answer is no."""
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        code: str | None,
+        message: str | None,
+        status: int,
+        retry_after: str | None = None,
+    ) -> None:
+        """Take what the answer says: any text, or nothing; `retry_after` is the HTTP header."""
+        code = str(code or "Unknown")
+        super().__init__(
+            operation=operation,
+            code=code,
+            message=_short(code if _unreadable(operation, code) else message or code),
+            kind=_kind(code, status),
+        )
+        self.status = status
+        self.retry_after = _seconds(retry_after)
+        """The seconds that AWS asks to wait, if it does."""
 
 
 @contextmanager
@@ -59,13 +95,13 @@ def failures(operation: str) -> Iterator[None]:
         yield
     except ClientError as error:
         answer = error.response.get("Error", {})
-        code = str(answer.get("Code", "Unknown"))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        raise AwsFailure(
+        http = error.response.get("ResponseMetadata", {})
+        raise AnsweredFailure(
             operation=operation,
-            code=code,
-            message=_short(code if _unreadable(operation, code) else answer.get("Message") or code),
-            kind=_kind(code, status),
+            code=answer.get("Code"),
+            message=answer.get("Message"),
+            status=int(http.get("HTTPStatusCode", 0)),
+            retry_after=http.get("HTTPHeaders", {}).get("retry-after"),
         ) from None
     except (
         CredentialRetrievalError,
@@ -77,10 +113,10 @@ def failures(operation: str) -> Iterator[None]:
         raise _sdk_failure(operation, error, FailureKind.CREDENTIALS) from None
     except BotoCoreError as error:
         raise _sdk_failure(operation, error, FailureKind.UNAVAILABLE) from None
-    except (ResponseParserError, LookupError, TypeError, ValueError) as error:
+    except (ResponseParserError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise AwsFailure(
             operation=operation,
-            code="MalformedAnswer",
+            code=MALFORMED,
             message=f"the answer is not what AWS documents ({type(error).__name__})",
             kind=FailureKind.UNAVAILABLE,
         ) from None
@@ -93,10 +129,18 @@ def _unreadable(operation: str, code: str) -> bool:
 
 
 def _kind(code: str, status: int) -> FailureKind:
-    server_error = 500
     if code in _KIND_OF:
         return _KIND_OF[code]
-    return FailureKind.UNAVAILABLE if status >= server_error else FailureKind.OTHER
+    if status == _TOO_MANY_REQUESTS:
+        return FailureKind.THROTTLED
+    return FailureKind.UNAVAILABLE if status >= _SERVER_ERROR else FailureKind.OTHER
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return what the header says where that is a number of seconds, not more than a minute."""
+    if retry_after is None or not retry_after.isdecimal():
+        return None
+    return min(float(retry_after), _LONGEST_WAIT)
 
 
 def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> AwsFailure:

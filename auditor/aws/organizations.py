@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore import xform_name
 
+from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.throttle import Pace
 from auditor.errors import AwsFailure, FailureKind
@@ -30,8 +31,9 @@ class OrganizationsReader:
     `client` gives the SDK's client; it is asked for only when it is needed.
     """
 
-    def __init__(self, client: Callable[[], Awaitable[Any]], clock: Clock) -> None:
+    def __init__(self, client: Callable[[], Awaitable[Any]], calls: Calls, clock: Clock) -> None:
         self._client = client
+        self._calls = calls
         self._paces = {
             name: Pace(clock, rate=rate, burst=burst) for name, (rate, burst) in _RATES.items()
         }
@@ -114,10 +116,12 @@ class OrganizationsReader:
             arguments["NextToken"] = token
 
     async def _call(self, name: str, **arguments: str) -> Any:
-        await self._paces[name].turn()
-        with failures(f"organizations:{name}"):
+        async def send() -> Any:
+            await self._paces[name].turn()
             client = await self._client()
             return await getattr(client, xform_name(name))(**arguments)
+
+        return await self._calls.call(f"organizations:{name}", send)
 
 
 def _account(account: Mapping[str, Any], path: str) -> Account:

@@ -1,10 +1,14 @@
-"""IamReader over an SDK client."""
+"""IamReader over the answers of IAM, whoever fetches them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
+
+from botocore import xform_name
 
 from auditor.aws import authorization_details, credential_report
+from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse, NeverUsed, Used
@@ -15,17 +19,23 @@ from auditor.ports import CredentialReport, UserDetails
 _PAGE = 1000
 _NOT_ASKED = Unknown(operation="iam:GetAccessKeyLastUsed", code=NOT_IN_ANSWER)
 
+Answer: TypeAlias = Mapping[str, Any]
+Arguments: TypeAlias = Mapping[str, str | int | list[str]]
+Send: TypeAlias = Callable[[str, Arguments], Awaitable[Answer]]
+"""Makes one request for an operation (`ListUsers`), and returns the members of its answer."""
 
-class ClientReader:
-    """Reads one account through its IAM client."""
 
-    def __init__(self, client: Any, partition: str) -> None:
-        self._client = client
+class AnswerReader:
+    """Reads one account; what is fetched by `send` goes through `calls`, page by page."""
+
+    def __init__(self, send: Send, calls: Calls, partition: str) -> None:
+        self._send = send
+        self._calls = calls
         self._partition = partition
 
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
         """Yield ListUsers page by page."""
-        async for page in pages(self._client, "list_users", "iam:ListUsers"):
+        async for page in self.pages("ListUsers", {}):
             with failures("iam:ListUsers"):
                 users = [
                     IamUser(
@@ -40,24 +50,24 @@ class ClientReader:
 
     async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
         """Return all keys of a user, whatever their number."""
-        with failures("iam:ListAccessKeys"):
-            return [
-                AccessKey(
-                    id=AccessKeyId(key["AccessKeyId"]),
-                    status=KeyStatus(key["Status"]),
-                    created_at=utc(key["CreateDate"]),
-                    last_use=_NOT_ASKED,
+        keys: list[AccessKey] = []
+        async for page in self.pages("ListAccessKeys", {"UserName": user_name}):
+            with failures("iam:ListAccessKeys"):
+                keys.extend(
+                    AccessKey(
+                        id=AccessKeyId(key["AccessKeyId"]),
+                        status=KeyStatus(key["Status"]),
+                        created_at=utc(key["CreateDate"]),
+                        last_use=_NOT_ASKED,
+                    )
+                    for key in page["AccessKeyMetadata"]
                 )
-                async for page in pages(
-                    self._client, "list_access_keys", "iam:ListAccessKeys", UserName=user_name
-                )
-                for key in page["AccessKeyMetadata"]
-            ]
+        return keys
 
     async def last_use(self, key_id: AccessKeyId) -> LastUse:
         """Return the last use; only a missing date in a good answer means never."""
+        answer = await self.ask("GetAccessKeyLastUsed", {"AccessKeyId": key_id})
         with failures("iam:GetAccessKeyLastUsed"):
-            answer = await self._client.get_access_key_last_used(AccessKeyId=key_id)
             used = answer["AccessKeyLastUsed"]
             service, region = used["ServiceName"], used["Region"]
             if "LastUsedDate" not in used:
@@ -66,32 +76,29 @@ class ClientReader:
 
     async def generate_credential_report(self) -> bool:
         """Ask for a credential report; whether one is complete."""
+        answer = await self.ask("GenerateCredentialReport", {})
         with failures("iam:GenerateCredentialReport"):
-            answer = await self._client.generate_credential_report()
             return bool(answer["State"] == "COMPLETE")
 
     async def credential_report(self) -> CredentialReport:
         """Return the complete credential report."""
+        answer = await self.ask("GetCredentialReport", {})
         with failures(credential_report.OPERATION):
-            answer = await self._client.get_credential_report()
             return credential_report.parse(answer["Content"], utc(answer["GeneratedTime"]))
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         """Return tags, groups, policies, rights and quarantine of all users."""
-        found = pages(
-            self._client,
-            "get_account_authorization_details",
-            authorization_details.OPERATION,
-            Filter=authorization_details.FILTERS,
-        )
-        with failures(authorization_details.OPERATION):
-            return authorization_details.digest([page async for page in found])
+        details = authorization_details.Digest()
+        asked: Arguments = {"Filter": authorization_details.FILTERS}
+        async for page in self.pages("GetAccountAuthorizationDetails", asked):
+            with failures(authorization_details.OPERATION):
+                details.add(page)
+        return details.users()
 
     async def has_password(self, user_name: str) -> bool:
         """Whether the user has a console password."""
         try:
-            with failures("iam:GetLoginProfile"):
-                await self._client.get_login_profile(UserName=user_name)
+            await self.ask("GetLoginProfile", {"UserName": user_name})
         except AwsFailure as failure:
             if failure.kind is FailureKind.GONE:
                 return False
@@ -100,39 +107,63 @@ class ClientReader:
 
     async def root_keys_present(self) -> bool:
         """Whether the root user has any access key."""
+        answer = await self.ask("GetAccountSummary", {})
         with failures("iam:GetAccountSummary"):
-            answer = await self._client.get_account_summary()
             return bool(answer["SummaryMap"]["AccountAccessKeysPresent"])
 
     async def quarantined_users(self) -> frozenset[str]:
         """Return the names of users with a quarantine policy, asked policy by policy."""
         names: set[str] = set()
         for arn in authorization_details.quarantine_policies(self._partition):
+            asked: Arguments = {"PolicyArn": arn, "EntityFilter": "User"}
             try:
-                async for page in pages(
-                    self._client,
-                    "list_entities_for_policy",
-                    "iam:ListEntitiesForPolicy",
-                    PolicyArn=arn,
-                    EntityFilter="User",
-                ):
-                    names.update(user["UserName"] for user in page["PolicyUsers"])
+                async for page in self.pages("ListEntitiesForPolicy", asked):
+                    with failures("iam:ListEntitiesForPolicy"):
+                        names.update(user["UserName"] for user in page["PolicyUsers"])
             except AwsFailure as failure:
                 if failure.kind is not FailureKind.GONE:
                     raise
         return frozenset(names)
 
+    async def ask(self, operation: str, arguments: Arguments) -> Answer:
+        """Make one call; raise AwsFailure."""
+        return await self._calls.call(f"iam:{operation}", partial(self._send, operation, arguments))
 
-async def pages(client: Any, method: str, operation: str, **arguments: Any) -> AsyncIterator[Any]:
-    """Yield the pages of an IAM operation, 1000 items each; raise AwsFailure."""
-    paginator = client.get_paginator(method)
-    iterator = aiter(paginator.paginate(**arguments, PaginationConfig={"PageSize": _PAGE}))
-    while True:
-        with failures(operation):
-            page = await anext(iterator, None)
-        if page is None:
-            return
-        yield page
+    async def pages(self, operation: str, arguments: Arguments) -> AsyncIterator[Answer]:
+        """Yield the pages of an operation, up to 1000 items each; raise AwsFailure.
+
+        A page that fails is asked for again by itself.
+        """
+        asked = {**arguments, "MaxItems": _PAGE}
+        seen: set[str] = set()
+        while True:
+            page = await self.ask(operation, asked)
+            yield page
+            marker = page.get("Marker") if page.get("IsTruncated") else None
+            if not marker:
+                return
+            with failures(f"iam:{operation}"):
+                repeated = marker in seen
+            if repeated:
+                raise AwsFailure(
+                    operation=f"iam:{operation}",
+                    code="RepeatedToken",
+                    message="the same page was offered twice",
+                    kind=FailureKind.OTHER,
+                )
+            seen.add(marker)
+            asked["Marker"] = marker
+
+
+class ClientReader(AnswerReader):
+    """Reads one account through its SDK client, which makes one attempt a call."""
+
+    def __init__(self, client: Any, calls: Calls, partition: str) -> None:
+        async def send(operation: str, arguments: Arguments) -> Answer:
+            answer: Answer = await getattr(client, xform_name(operation))(**arguments)
+            return answer
+
+        super().__init__(send, calls, partition)
 
 
 def utc(at: datetime) -> datetime:

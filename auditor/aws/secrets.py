@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from string import ascii_letters, digits
 from typing import Any, Protocol
 
+from botocore import xform_name
+
+from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import SECRET_PREFIX
 from auditor.errors import AwsFailure, FailureKind
@@ -32,35 +37,39 @@ class Secrets:
     `token` names the version: a call that is repeated with it changes nothing.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, calls: Calls) -> None:
         self._client = client
+        self._calls = calls
 
     async def create(self, name: str, text: str, *, token: str, kms_key_id: str | None) -> None:
         """Make a new secret (CreateSecret)."""
         key = {} if kms_key_id is None else {"KmsKeyId": kms_key_id}
-        with failures("secretsmanager:CreateSecret"):
-            await self._client.create_secret(
-                Name=name, SecretString=text, ClientRequestToken=token, **key
-            )
+        await self._call(
+            "CreateSecret", Name=name, SecretString=text, ClientRequestToken=token, **key
+        )
 
     async def put(self, name: str, text: str, *, token: str) -> None:
         """Give a secret a new version (PutSecretValue); the old one stays as AWSPREVIOUS."""
-        with failures("secretsmanager:PutSecretValue"):
-            await self._client.put_secret_value(
-                SecretId=name, SecretString=text, ClientRequestToken=token
-            )
+        await self._call(
+            "PutSecretValue", SecretId=name, SecretString=text, ClientRequestToken=token
+        )
 
     async def get(self, name: str, *, token: str | None = None) -> StoredSecret | None:
         """Return a version, None meaning the current one; None where there is none."""
         version = {} if token is None else {"VersionId": token}
         try:
-            with failures("secretsmanager:GetSecretValue"):
-                answer = await self._client.get_secret_value(SecretId=name, **version)
-                return StoredSecret(arn=str(answer["ARN"]), text=str(answer["SecretString"]))
+            answer = await self._call("GetSecretValue", SecretId=name, **version)
         except AwsFailure as failure:
             if failure.code == _MISSING:
                 return None
             raise
+        with failures("secretsmanager:GetSecretValue"):
+            return StoredSecret(arn=str(answer["ARN"]), text=str(answer["SecretString"]))
+
+    async def _call(self, operation: str, **arguments: str) -> Mapping[str, Any]:
+        method = getattr(self._client, xform_name(operation))
+        send: Callable[[], Awaitable[Mapping[str, Any]]] = partial(method, **arguments)
+        return await self._calls.call(f"secretsmanager:{operation}", send)
 
 
 class OpenSecrets(Protocol):

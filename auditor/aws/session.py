@@ -1,47 +1,38 @@
-"""The caller's credentials, and from them a session in each account."""
+"""The door to AWS: the caller, the organization, and sessions in accounts."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from random import Random
+from typing import Any, Literal, TypeAlias
 
-import aioboto3
-
-from auditor.aws.caller import check_account, identity, no_caller
+from auditor.aws.caller import identity, no_caller
+from auditor.aws.calls import ATTEMPTS, Calls
 from auditor.aws.clients import Clients, configured_key_ids, signing_key_id
 from auditor.aws.connection import Connection
-from auditor.aws.credentials import RoleCredentials
-from auditor.aws.errors import failures
+from auditor.aws.credentials import Renewal
+from auditor.aws.entrance import Entrance, Entry, credentials_of
+from auditor.aws.fast.door import FastDoor
+from auditor.aws.limiter import Limiter
 from auditor.aws.organizations import OrganizationsReader
 from auditor.aws.permissions import (
     WRITING,
     ForbiddenActionError,
-    check_size,
     secret_session_policy,
-    session_policy,
     write_session_policy,
 )
 from auditor.aws.readers import ClientReader
 from auditor.aws.secrets import Secrets
 from auditor.aws.writer import ClientWriter
-from auditor.errors import AwsFailure, FailureKind
-from auditor.model.account import Account, Via
-from auditor.ports import Caller, Clock, Grant, OpenAccount, OpenForWriting, Progress
+from auditor.errors import AwsFailure
+from auditor.model.account import Account
+from auditor.ports import Caller, Clock, Grant, IamReader, OpenAccount, OpenForWriting, Progress
 
-__all__ = ["Aws", "Connection", "ForbiddenActionError"]
+__all__ = ["Aws", "Connection", "ForbiddenActionError", "Transport"]
 
-_FIRST_ATTEMPTS, _ATTEMPTS = 3, 8
+Transport: TypeAlias = Literal["fast", "sdk"]
+"""How accounts are read: by this package's own requests, or by the SDK's clients."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """Whose credentials are used in an account."""
-
-    session: aioboto3.Session
-    credentials: RoleCredentials | None
-    via: Via
-    role_arn: str | None
+_FIRST_ATTEMPTS = 3
 
 
 class Aws:
@@ -58,29 +49,37 @@ class Aws:
         concurrency: int,
         progress: Progress,
         clock: Clock,
-        attempts: int = _ATTEMPTS,
+        attempts: int = ATTEMPTS,
         writes: bool = False,
+        transport: Transport = "fast",
     ) -> None:
         """Raise AuditError where the profile is none.
 
-        Only with `writes` does the door let through what `open_for` and `open_secrets` are for.
+        `transport` is how accounts are read; the results are the same. `attempts` is how often a
+        call is sent that does not get through. Only with `writes` does the door let through what
+        `open_for` and `open_secrets` are for.
         """
         self._connection = connection
         self._session_name = session_name
+        self._progress = progress
+        self._clock = clock
+        self._attempts = attempts
+        self._random = Random()  # noqa: S311 -- spreads retries in time
         try:
             self._clients = Clients(
                 connection,
                 concurrency=concurrency,
                 progress=progress,
-                attempts=attempts,
                 permits=WRITING if writes else frozenset(),
             )
         except AwsFailure as failure:
             raise no_caller(failure) from None
+        self._fast = FastDoor(self._clients, clock) if transport == "fast" else None
         self._stay_open = AsyncExitStack()
-        self._sts: Any = None
         self._organizations: Any = None
-        self.organizations = OrganizationsReader(self._organizations_client, clock)
+        self.organizations = OrganizationsReader(self._organizations_client, self._calls(), clock)
+        self._sts_calls = self._calls()
+        self._entrance: Entrance | None = None
         self._caller: Caller | None = None
         self._signing_key_id: str | None = None
 
@@ -91,15 +90,24 @@ class Aws:
         The caller's own clients stay open while the context lasts.
         """
         own = self._clients.own
-        try:
-            async with self._clients.client(own, "sts", attempts=_FIRST_ATTEMPTS) as sts:
-                self._caller = await identity(sts)
-            self._signing_key_id = await signing_key_id(own)
-        except AwsFailure as failure:
-            raise no_caller(failure) from None
         async with AsyncExitStack() as self._stay_open:
-            sts = self._clients.client(own, "sts")
-            self._sts = await self._stay_open.enter_async_context(sts)
+            try:
+                sts = await self._stay_open.enter_async_context(self._clients.client(own, "sts"))
+                attempts = min(self._attempts, _FIRST_ATTEMPTS)
+                self._caller = await identity(sts, self._sts_calls, attempts=attempts)
+                self._signing_key_id = await signing_key_id(own)
+            except AwsFailure as failure:
+                raise no_caller(failure) from None
+            if self._fast is not None:
+                self._stay_open.push_async_callback(self._fast.aclose)
+            self._entrance = Entrance(
+                self._connection,
+                self._clients,
+                sts=sts,
+                calls=self._sts_calls,
+                caller=self._caller,
+                session_name=self._session_name,
+            )
             yield self._caller
 
     @property
@@ -127,15 +135,7 @@ class Aws:
         A role is assumed except in the caller's own account and where a profile is the way in;
         a role ARN given for the account is assumed in any case.
         """
-        if account.role_arn is not None:
-            way = self._by_role(account, [account.role_arn], session_policy())
-        elif self._is_direct(account):
-            way = self._directly(account)
-        else:
-            arns = [self._role_arn(account, name) for name in self._connection.role_names]
-            way = self._by_role(account, arns, session_policy())
-        async with way as entry, self._client(entry, "iam") as client:
-            reader = ClientReader(client, self.caller.partition)
+        async with self._way.to_read(account) as entry, self._reader(entry) as reader:
             yield OpenAccount(reader=reader, via=entry.via, role_arn=entry.role_arn)
 
     @asynccontextmanager
@@ -146,15 +146,11 @@ class Aws:
         account and where a profile is the way in, the writer and the door hold to it. A grant
         that is too large for one session fails with the code PackedPolicyTooLarge.
         """
-        way = self._to_write(account, write_session_policy(grant))
-        async with (
-            way as entry,
-            self._client(entry, "iam") as reading,
-            self._client(entry, "iam", attempts=1) as changing,
-        ):
+        way = self._way.to_write(account, write_session_policy(grant))
+        async with way as entry, self._client(entry, "iam") as client:
             writer = ClientWriter(
-                reading=reading,
-                changing=changing,
+                client,
+                self._calls(entry.credentials),
                 partition=self.caller.partition,
                 account_id=account.id,
                 grant=grant,
@@ -171,87 +167,44 @@ class Aws:
         """
         policy = secret_session_policy(self.caller.partition, account.id)
         async with (
-            self._to_write(account, policy) as entry,
+            self._way.to_write(account, policy) as entry,
             self._client(entry, "secretsmanager", region=region) as client,
         ):
-            yield Secrets(client)
+            yield Secrets(client, self._calls(entry.credentials))
 
-    def _is_direct(self, account: Account) -> bool:
-        return account.profile is not None or account.id == self.caller.account_id
+    @property
+    def _way(self) -> Entrance:
+        if self._entrance is None:
+            raise RuntimeError("connect() first")
+        return self._entrance
 
-    def _role_arn(self, account: Account, name: str) -> str:
-        return f"arn:{self.caller.partition}:iam::{account.id}:role/{name}"
+    @asynccontextmanager
+    async def _reader(self, entry: Entry) -> AsyncIterator[IamReader]:
+        credentials = await credentials_of(entry)
+        calls, partition = self._calls(credentials), self.caller.partition
+        if self._fast is not None:
+            yield await self._fast.reader(entry.session, credentials, calls, partition)
+            return
+        async with self._client(entry, "iam") as client:
+            yield ClientReader(client, calls, partition)
+
+    def _calls(self, credentials: Any = None) -> Calls:
+        """Return calls with a limiter of their own; `credentials` are renewed if they expire."""
+        return Calls(
+            Limiter(self._clock, self._random),
+            progress=self._progress,
+            clock=self._clock,
+            random=self._random,
+            attempts=self._attempts,
+            renewal=None if credentials is None else Renewal(credentials),
+        )
 
     def _client(
-        self, entry: _Entry, service: str, **options: Any
+        self, entry: Entry, service: str, **options: Any
     ) -> AbstractAsyncContextManager[Any]:
         return self._clients.client(
             entry.session, service, credentials=entry.credentials, **options
         )
-
-    def _to_write(self, account: Account, policy: str) -> AbstractAsyncContextManager[_Entry]:
-        if self._is_direct(account):
-            return self._directly(account)
-        arn = self._role_arn(account, self._connection.write_role_name)
-        return self._by_role(account, [arn], check_size(policy))
-
-    @asynccontextmanager
-    async def _directly(self, account: Account) -> AsyncIterator[_Entry]:
-        session = self._clients.own
-        if account.profile is not None:
-            session = self._clients.profile(account.profile)
-            async with self._clients.client(session, "sts") as sts:
-                found = (await identity(sts)).account_id
-            check_account(account, found, f"the profile {account.profile}")
-        yield _Entry(session=session, credentials=None, via=Via.CALLER, role_arn=None)
-
-    @asynccontextmanager
-    async def _by_role(
-        self, account: Account, arns: Sequence[str], policy: str
-    ) -> AsyncIterator[_Entry]:
-        """Assume the first role that lets us; raise the last refusal.
-
-        The client that assumes it stays open, for the credentials to be renewed.
-        """
-        async with AsyncExitStack() as stack:
-            sts = self._sts
-            if account.profile is not None:
-                session = self._clients.profile(account.profile)
-                sts = await stack.enter_async_context(self._clients.client(session, "sts"))
-            refused: AwsFailure | None = None
-            for arn in arns:
-                try:
-                    credentials = await RoleCredentials.assume(
-                        partial(self._assume, sts, account, arn, policy)
-                    )
-                except AwsFailure as failure:
-                    if failure.kind is not FailureKind.DENIED:
-                        raise
-                    refused = failure
-                else:
-                    break
-            else:
-                raise refused or RuntimeError("no role to assume")
-            yield _Entry(
-                session=self._clients.own, credentials=credentials, via=Via.ROLE, role_arn=arn
-            )
-
-    async def _assume(self, sts: Any, account: Account, arn: str, policy: str) -> Mapping[str, Any]:
-        optional = {
-            "ExternalId": account.external_id or self._connection.external_id,
-            "SourceIdentity": self._connection.source_identity,
-        }
-        with failures("sts:AssumeRole"):
-            answer = await sts.assume_role(
-                RoleArn=arn,
-                RoleSessionName=self._session_name,
-                Policy=policy,
-                **{name: value for name, value in optional.items() if value is not None},
-            )
-            credentials: Mapping[str, Any] = answer["Credentials"]
-            assumed = str(answer["AssumedRoleUser"]["Arn"])
-        check_account(account, assumed.split(":")[4], f"the role {arn}")
-        return credentials
 
     async def _organizations_client(self) -> Any:
         if self._organizations is None:

@@ -1,11 +1,12 @@
-"""IamWriter over two SDK clients: what only reads is retried, what changes something never is."""
+"""IamWriter over an SDK client: what only reads is retried, what changes something never is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import ForbiddenActionError
-from auditor.aws.readers import ClientReader, pages, utc
+from auditor.aws.readers import Arguments, ClientReader, utc
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import AccountId
 from auditor.ports import CreatedKey, Grant
@@ -16,16 +17,15 @@ _QUARANTINE = "AWSCompromisedKeyQuarantine"
 class ClientWriter:
     """Changes keys of one account, as far as is granted (port IamWriter).
 
-    `reading` and `changing` are clients of IAM with the same credentials; `changing` makes one
-    attempt. Asked for a change that is not granted, it raises ForbiddenActionError.
+    `client` is of IAM and makes one attempt a call; reading goes through `calls`. Asked for a
+    change that is not granted, it raises ForbiddenActionError.
     """
 
     def __init__(
-        self, *, reading: Any, changing: Any, partition: str, account_id: AccountId, grant: Grant
+        self, client: Any, calls: Calls, *, partition: str, account_id: AccountId, grant: Grant
     ) -> None:
-        self._reading = reading
-        self._changing = changing
-        self._reader = ClientReader(reading, partition)
+        self._client = client
+        self._reader = ClientReader(client, calls, partition)
         self._users = f"arn:{partition}:iam::{account_id}:user/"
         self._grant = grant
 
@@ -39,34 +39,30 @@ class ClientWriter:
 
     async def user_tags(self, user_name: str) -> Mapping[str, str]:
         """Return all tags of a user."""
-        operation = "iam:ListUserTags"
-        with failures(operation):
+        with failures("iam:ListUserTags"):
             return {
                 tag["Key"]: tag["Value"]
-                async for page in pages(
-                    self._reading, "list_user_tags", operation, UserName=user_name
-                )
+                async for page in self._reader.pages("ListUserTags", {"UserName": user_name})
                 for tag in page["Tags"]
             }
 
     async def quarantined(self, user_name: str) -> bool:
         """Whether any version of AWS's quarantine policy is attached to the user."""
-        operation = "iam:ListAttachedUserPolicies"
-        with failures(operation):
+        pages = self._reader.pages("ListAttachedUserPolicies", {"UserName": user_name})
+        with failures("iam:ListAttachedUserPolicies"):
             attached = [
                 policy["PolicyArn"].rpartition("/")[2]
-                async for page in pages(
-                    self._reading, "list_attached_user_policies", operation, UserName=user_name
-                )
+                async for page in pages
                 for policy in page["AttachedPolicies"]
             ]
         return any(name.startswith(_QUARANTINE) for name in attached)
 
     async def user(self, user_name: str | None) -> tuple[str, str]:
         """Return name and ARN of a user (GetUser), None meaning the caller's own."""
+        asked: Arguments = {} if user_name is None else {"UserName": user_name}
+        answer = await self._reader.ask("GetUser", asked)
         with failures("iam:GetUser"):
-            asked = {} if user_name is None else {"UserName": user_name}
-            found = (await self._reading.get_user(**asked))["User"]
+            found = answer["User"]
             return str(found["UserName"]), str(found["Arn"])
 
     async def set_status(self, user_name: str, key_id: AccessKeyId, status: KeyStatus) -> str:
@@ -75,7 +71,7 @@ class ClientWriter:
         self._check(operation, user_name)
         with failures(operation):
             return _request_id(
-                await self._changing.update_access_key(
+                await self._client.update_access_key(
                     UserName=user_name, AccessKeyId=key_id, Status=status.value
                 )
             )
@@ -86,7 +82,7 @@ class ClientWriter:
         self._check(operation, user_name)
         with failures(operation):
             return _request_id(
-                await self._changing.delete_access_key(UserName=user_name, AccessKeyId=key_id)
+                await self._client.delete_access_key(UserName=user_name, AccessKeyId=key_id)
             )
 
     async def create_key(self, user_name: str) -> CreatedKey:
@@ -94,7 +90,7 @@ class ClientWriter:
         operation = "iam:CreateAccessKey"
         self._check(operation, user_name)
         with failures(operation):
-            answer = await self._changing.create_access_key(UserName=user_name)
+            answer = await self._client.create_access_key(UserName=user_name)
             key = answer["AccessKey"]
             return CreatedKey(
                 id=AccessKeyId(key["AccessKeyId"]),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.config import Source
+from auditor.config import Source, TransportName
 
 ACCOUNTS, CONNECTING, JUDGING, REPORTING = "Accounts", "Connection", "Policy", "Output"
 STORED = "Stored run"
@@ -139,6 +139,15 @@ FromSource = Annotated[
         rich_help_panel=ACCOUNTS,
         help="ask for the last use of each key, or take it from the credential reports: faster, up"
         " to four hours old",
+    ),
+]
+TransportOption = Annotated[
+    TransportName,
+    typer.Option(
+        "--transport",
+        envvar="IAMAUDIT_TRANSPORT",
+        rich_help_panel=CONNECTING,
+        help="read accounts by our own client, or by the AWS SDK's: the same, and slower",
     ),
 ]
 Concurrency = Annotated[

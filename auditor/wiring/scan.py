@@ -79,6 +79,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         concurrency=options.concurrency,
         progress=tally,
         clock=clock,
+        transport=options.transport.value,
     )
     async with aws.connect() as caller:
         accounts = await resolve(

@@ -1,30 +1,55 @@
 """The way to AWS, as the tests of this folder go it: to the emulator."""
 
+from random import Random
 from typing import Any
 
-from auditor.aws.session import Aws, Connection
+from auditor.aws.calls import Calls
+from auditor.aws.limiter import Limiter
+from auditor.aws.session import Aws, Connection, Transport
 from auditor.aws.writer import ClientWriter
 from auditor.demo.emulator import Emulator
 from auditor.demo.organization import DemoOrganization
 from auditor.engine.tally import Tally
 from auditor.model.account import Account
-from auditor.ports import OpenForWriting
+from auditor.ports import Clock, OpenForWriting, Progress
 from auditor.wiring import SystemClock
 from tests.builders import an_account
+from tests.fakes import FakeClock
 
 
 def an_aws(
-    emulator: Emulator, *, attempts: int = 2, writes: bool = False, **connection: Any
+    emulator: Emulator,
+    *,
+    attempts: int = 2,
+    writes: bool = False,
+    transport: Transport = "fast",
+    progress: Progress | None = None,
+    **connection: Any,
 ) -> Aws:
     defaults = {"endpoint_url": emulator.url}
     return Aws(
         Connection(**(defaults | connection)),
         session_name="iamaudit-test",
         concurrency=8,
-        progress=Tally(),
+        progress=progress or Tally(),
         clock=SystemClock(),
         attempts=attempts,
         writes=writes,
+        transport=transport,
+    )
+
+
+def some_calls(
+    *, attempts: int = 2, clock: Clock | None = None, progress: Progress | None = None
+) -> Calls:
+    """Calls that are held to no rate, and wait by no real clock unless given one."""
+    clock, random = clock or FakeClock(), Random(5)  # noqa: S311
+    return Calls(
+        Limiter(clock, random),
+        progress=progress or Tally(),
+        clock=clock,
+        random=random,
+        attempts=attempts,
     )
 
 
@@ -40,11 +65,15 @@ def clients_made(aws: Aws) -> list[str]:
     return made
 
 
+def members(organization: DemoOrganization) -> list[Account]:
+    """Return the member accounts that have the role for reading."""
+    closed = {organization.suspended_account_id, organization.unreachable_account_id}
+    return [an_account(each) for each in organization.member_account_ids if each not in closed]
+
+
 def member(organization: DemoOrganization) -> Account:
     """Return a member account that has the role for reading."""
-    closed = {organization.suspended_account_id, organization.unreachable_account_id}
-    open_ = (each for each in organization.member_account_ids if each not in closed)
-    return an_account(next(open_))
+    return members(organization)[0]
 
 
 def sent(emulator: Emulator, operation: str) -> list[Any]:

@@ -1,6 +1,5 @@
 """What AWS answers, well and badly, as values and failures."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +11,14 @@ from auditor.aws.errors import failures
 from auditor.aws.readers import ClientReader
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId, NeverUsed, Used
+from tests.aws.connect import some_calls
 from tests.builders import KEY_ID
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 
 class StubClient:
-    """Gives one answer, or raises it, for every call and page."""
+    """Gives one answer, or raises it, for every call."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
@@ -31,17 +31,9 @@ class StubClient:
 
         return call
 
-    def get_paginator(self, name: str) -> "StubClient":
-        return self
-
-    async def paginate(self, **_: Any) -> AsyncIterator[Any]:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        yield self._answer
-
 
 def a_reader(answer: Any) -> ClientReader:
-    return ClientReader(StubClient(answer), "aws")
+    return ClientReader(StubClient(answer), some_calls(attempts=1), "aws")
 
 
 def last_used(**members: Any) -> dict[str, Any]:

@@ -3,15 +3,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 
 from auditor.aws.permissions import PERMITTED
-from auditor.aws.session import ForbiddenActionError
-from auditor.demo.emulator import Emulator, Response
+from auditor.aws.session import ForbiddenActionError, Transport
+from auditor.aws.tls import VerifyingSession
+from auditor.demo.emulator import Emulator, Request, Response
 from auditor.demo.organization import DemoOrganization
+from auditor.engine.tally import Tally
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
 from auditor.model.account import AccountId, Via
-from tests.aws.connect import an_aws, clients_made, member, sent
+from tests.aws.connect import an_aws, clients_made, member, members, sent
 from tests.builders import an_account
+
+
+@pytest.fixture(params=["fast", "sdk"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    chosen: Transport = request.param
+    return chosen
 
 
 def assumed(emulator: Emulator) -> list[Any]:
@@ -27,36 +37,40 @@ async def test_the_caller_is_who_sts_says(
         assert caller.arn.endswith(":user/iamaudit")
 
 
-async def test_a_member_is_entered_by_the_role_with_one_client(
-    emulator: Emulator, organization: DemoOrganization
+async def test_members_are_entered_by_their_roles_and_all_read_with_one_client(
+    emulator: Emulator, organization: DemoOrganization, transport: Transport
 ) -> None:
-    account, aws = member(organization), an_aws(emulator)
+    aws = an_aws(emulator, transport=transport)
+    accounts = members(organization)[:3]
     made = clients_made(aws)
 
-    async with aws.connect(), aws.open(account) as opened:
-        users = [user async for page in opened.reader.users() for user in page]
-        for user in users:
-            await opened.reader.access_keys(user.name)
+    async with aws.connect():
+        for account in accounts:
+            async with aws.open(account) as opened:
+                users = [user async for page in opened.reader.users() for user in page]
+                for user in users:
+                    await opened.reader.access_keys(user.name)
+            assert opened.via is Via.ROLE
+            assert opened.role_arn == f"arn:aws:iam::{account.id}:role/iamaudit-read"
 
-    assert opened.via is Via.ROLE
-    assert opened.role_arn == f"arn:aws:iam::{account.id}:role/iamaudit-read"
-    assert made.count("iam") == 1
-    assert len(assumed(emulator)) == 1
+    assert made.count("iam") == (1 if transport == "fast" else 3)  # else one for each account
+    assert len(assumed(emulator)) == 3
     listed = sent(emulator, "ListAccessKeys")
-    assert {each.account_id for each in listed} == {account.id}
+    assert {each.account_id for each in listed} == {account.id for account in accounts}
 
 
 async def test_the_callers_own_account_needs_no_role_unless_one_is_given_for_it(
-    emulator: Emulator, organization: DemoOrganization
+    emulator: Emulator, organization: DemoOrganization, transport: Transport
 ) -> None:
     own = organization.management_account_id
     arn = f"arn:aws:iam::{own}:role/audit"
     emulator.backend("iam", own).create_role("audit", "{}", "/", None, "", [], "3600")
-    aws = an_aws(emulator)
+    aws = an_aws(emulator, transport=transport)
 
     async with aws.connect():
         async with aws.open(an_account(own)) as opened:
             assert (opened.via, opened.role_arn) == (Via.CALLER, None)
+            assert await opened.reader.has_password("nobody") is False
         assert not assumed(emulator)
         async with aws.open(an_account(own, role_arn=arn)) as opened:
             assert (opened.via, opened.role_arn) == (Via.ROLE, arn)
@@ -72,6 +86,59 @@ async def test_several_roles_are_tried_in_order(
         assert str(opened.role_arn).endswith("role/iamaudit-read")
 
     assert len(assumed(emulator)) == 2
+
+
+async def test_a_session_that_aws_calls_expired_is_renewed_in_the_middle_of_a_scan(
+    emulator: Emulator, organization: DemoOrganization, transport: Transport
+) -> None:
+    tally = Tally()
+    aws = an_aws(emulator, transport=transport, progress=tally)
+    seen = 0
+
+    def expire(request: Request) -> Response | None:
+        nonlocal seen
+        seen += request.operation == "ListAccessKeys"
+        if request.operation == "ListAccessKeys" and seen == 2:
+            return Response(status=403, code="ExpiredToken", message="expired")
+        return None
+
+    emulator.hooks.append(expire)
+    async with aws.connect(), aws.open(member(organization)) as opened:
+        users = [user async for page in opened.reader.users() for user in page]
+        for user in users:
+            await opened.reader.access_keys(user.name)
+
+    assert len(assumed(emulator)) == 2
+    assert len(sent(emulator, "ListAccessKeys")) == len(users) + 1
+    assert tally.calls["iam:ListAccessKeys"] == len(users)
+    assert tally.calls["sts:AssumeRole"] == 2
+
+
+async def test_a_throttled_account_is_read_and_each_throttled_answer_counted(
+    emulator: Emulator, organization: DemoOrganization, transport: Transport
+) -> None:
+    tally = Tally()
+    aws = an_aws(emulator, transport=transport, progress=tally)
+    seen = 0
+
+    def throttle(request: Request) -> Response | None:
+        nonlocal seen
+        seen += 1
+        if request.service != "organizations" and seen in {2, 4, 5}:
+            return Response(status=400, code="Throttling", message="Rate exceeded")
+        return None
+
+    async with aws.connect():
+        emulator.hooks.append(throttle)
+        async with aws.open(member(organization)) as opened:
+            users = [user async for page in opened.reader.users() for user in page]
+            for user in users:
+                await opened.reader.access_keys(user.name)
+
+    assert tally.throttles == 3
+    assert tally.calls["iam:ListUsers"] == 1
+    assert tally.calls["iam:ListAccessKeys"] == len(users)
+    assert tally.calls["sts:AssumeRole"] == 1
 
 
 async def test_a_role_that_nobody_may_assume_is_a_failure_of_that_account(
@@ -104,8 +171,7 @@ async def test_the_door_refuses_what_a_scan_has_no_business_with(
 ) -> None:
     aws = an_aws(emulator)
 
-    async with aws.connect(), aws.open(an_account(organization.management_account_id)) as opened:
-        client = opened.reader._client  # type: ignore[attr-defined]
+    async with aws._clients.client(aws._clients.own, "iam") as client:
         before = len(emulator.requests)
         with pytest.raises(ForbiddenActionError, match="iam:DeleteAccessKey"):
             await client.delete_access_key(UserName="amy", AccessKeyId="AKIAIOSFODNN7EXAMPLE")
@@ -128,9 +194,9 @@ def profiles(
 
 @pytest.mark.usefixtures("profiles")
 async def test_an_account_with_a_profile_is_read_with_its_credentials(
-    emulator: Emulator, organization: DemoOrganization
+    emulator: Emulator, organization: DemoOrganization, transport: Transport
 ) -> None:
-    aws, other = an_aws(emulator), member(organization).id
+    aws, other = an_aws(emulator, transport=transport), member(organization).id
 
     async with aws.connect():
         own = an_account(organization.management_account_id, profile="mgmt")
@@ -149,14 +215,18 @@ async def test_an_account_with_a_profile_is_read_with_its_credentials(
 
 
 async def test_endpoints_may_be_given_service_by_service(
-    emulator: Emulator, organization: DemoOrganization, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator,
+    organization: DemoOrganization,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: Transport,
 ) -> None:
     for service in ("STS", "IAM", "ORGANIZATIONS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", emulator.url)
-    aws = an_aws(emulator, endpoint_url=None)
+    aws = an_aws(emulator, endpoint_url=None, transport=transport)
 
-    async with aws.connect(), aws.open(member(organization)):
+    async with aws.connect(), aws.open(member(organization)) as opened:
         accounts = [account async for account in aws.organizations.accounts(None)]
+        assert [user async for page in opened.reader.users() for user in page]
 
     assert len(accounts) == 16
 
@@ -277,13 +347,32 @@ async def test_the_door_knows_the_sdks_own_credential_calls_by_their_names(
     assert action in PERMITTED
 
 
+async def test_every_client_checks_tls_whole_those_that_the_sdk_makes_for_itself_too(
+    emulator: Emulator, organization: DemoOrganization
+) -> None:
+    aws = an_aws(emulator)
+    inner, unsigned = aws._clients.own._session, Config(signature_version=UNSIGNED)
+
+    for made in (
+        aws._clients.client(aws._clients.own, "sts"),
+        inner.create_client("sts", region_name="us-east-1"),
+        inner.create_client("sso", region_name="us-east-1", config=unsigned),
+    ):
+        async with made as client:
+            assert isinstance(client._endpoint.http_session, VerifyingSession)
+
+
 async def test_nothing_that_is_logged_has_a_secret(
-    emulator: Emulator, organization: DemoOrganization, caplog: pytest.LogCaptureFixture
+    emulator: Emulator,
+    organization: DemoOrganization,
+    caplog: pytest.LogCaptureFixture,
+    transport: Transport,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    aws = an_aws(emulator)
+    aws = an_aws(emulator, transport=transport)
 
     async with aws.connect(), aws.open(member(organization)) as opened:
+        await opened.reader.user_details()
         assert organization.secret_access_key not in repr(opened)
 
     assert organization.secret_access_key not in caplog.text

@@ -17,7 +17,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import KeyStatus, NeverUsed
 from auditor.ports import Grant
 from tests.aws.conftest import CHANGES, Estate
-from tests.aws.connect import an_aws, sent, the_writer
+from tests.aws.connect import an_aws, sent, some_calls, the_writer
 from tests.aws.test_readers import SECRET, StubClient
 from tests.builders import ACCOUNT_ID, KEY_ID
 
@@ -36,10 +36,9 @@ async def writing(
 
 def a_writer(answer: Any, grant: Grant | None = None) -> ClientWriter:
     """A writer whose every call has this answer."""
-    client = StubClient(answer)
     return ClientWriter(
-        reading=client,
-        changing=client,
+        StubClient(answer),
+        some_calls(attempts=1),
         partition="aws",
         account_id=ACCOUNT_ID,
         grant=grant or granted(f"arn:aws:iam::{ACCOUNT_ID}:user/amy"),

@@ -53,8 +53,8 @@ def without_own_check(writer: IamWriter, estate: Estate, *users: SeededKey) -> C
     assert isinstance(writer, ClientWriter)
     arns = tuple(user.user_arn for user in users)
     return ClientWriter(
-        reading=writer._reading,
-        changing=writer._changing,
+        writer._client,
+        writer._reader._calls,
         partition="aws",
         account_id=estate.member_id,
         grant=Grant(actions=dict.fromkeys((UPDATE, DELETE, "iam:CreateAccessKey"), arns)),
@@ -179,3 +179,32 @@ async def test_secrets_are_stored_under_the_tools_prefix_and_nowhere_else(estate
             await secrets.create("prod/database", "s", token="t" * 32, kms_key_id=None)
         with pytest.raises(AwsFailure, match="AccessDenied"):
             await secrets.get("prod/database")
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+async def test_both_transports_read_a_server_that_checks_signatures(
+    estate: Estate, transport: Any
+) -> None:
+    names = ("amy", "o'neil+=,.@-_")
+    for name in names:
+        estate.add_user(name)
+    aws = Aws(
+        Connection(
+            external_id=estate.external_id,
+            endpoint_url=estate.url,
+            role_names=("iamaudit-write",),
+        ),
+        session_name="iamaudit-test",
+        concurrency=4,
+        progress=Tally(),
+        clock=SystemClock(),
+        transport=transport,
+    )
+
+    async with aws.connect(), aws.open(estate.member) as opened:
+        users = {user.name async for page in opened.reader.users() for user in page}
+        keys = [key for name in names for key in await opened.reader.access_keys(name)]
+        uses = [await opened.reader.last_use(key.id) for key in keys if key.id]
+
+    assert users >= set(names)
+    assert len(uses) == 2

@@ -1,0 +1,174 @@
+"""One connection: a request is written, its answer is read, and it may be used again."""
+
+import asyncio
+from typing import NamedTuple, cast
+
+from botocore.exceptions import (
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of a body; more is a failure."""
+_LARGEST_HEAD = 64 * 1024
+_FIRST_FINAL_STATUS = 200
+
+
+class Answer(NamedTuple):
+    """An answer, whole."""
+
+    status: int
+    retry_after: str | None
+    """The header as it came."""
+    body: bytes
+
+
+class Connection(asyncio.Protocol):
+    """An open connection; `url` is named in what it raises, the SDK's own errors.
+
+    One request at a time. `read_timeout` is in seconds without a byte.
+    """
+
+    def __init__(self, url: str, read_timeout: float) -> None:
+        self._url = url
+        self._read_timeout = read_timeout
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._lost = self._loop.create_future()
+        self._parser = HttpResponseParser(self)
+        self.idle_since = 0.0
+        """By the loop's clock."""
+        self.reusable = True
+        """Whether one more request may be sent."""
+        self._retry_after: str | None = None
+        self._body: list[bytes] = []
+        self._begin()
+
+    def ask(self, request: bytes) -> asyncio.Future[Answer]:
+        """Send a request; the future has the answer, or the error that came instead of one."""
+        waiting = self._waiting = self._loop.create_future()
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(self._read_timeout, self._check_time)
+        if self._transport is None or not self.reusable:
+            self._fail(ConnectionClosedError(endpoint_url=self._url))
+        else:
+            self._transport.write(request)
+        return waiting
+
+    def abort(self) -> None:
+        """Close at once; what is waited for is no longer."""
+        self.reusable = False
+        self._stop_waiting()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        """Wait until the transport is gone."""
+        if self._transport is not None:
+            await self._lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (asyncio calls this, but not where TLS is started within an open connection)."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what nobody asked for ends the connection."""
+        if self._waiting is None:
+            self.abort()
+            return
+        self._heard_at = self._loop.time()
+        if not self._in_body:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._fail(HTTPClientError(error=error))
+            return
+        endless_head = not self._in_body and self._head_size > _LARGEST_HEAD
+        if self._size > LARGEST_ANSWER or endless_head:
+            self._fail(HTTPClientError(error=ValueError("the answer is too large")))
+        elif self._complete:
+            self._deliver()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End what is waited for: well only where the end of the connection is that of the body."""
+        self.reusable = False
+        if not self._lost.done():
+            self._lost.set_result(None)
+        if self._waiting is None:
+            return
+        if error is not None:
+            self._fail(EndpointConnectionError(endpoint_url=self._url, error=error))
+        elif self._in_body and not self._delimited:
+            self._deliver()
+        else:
+            self._fail(ConnectionClosedError(endpoint_url=self._url))
+
+    def on_message_begin(self) -> None:
+        """Note a further answer to the same request (httptools calls this, and the following)."""
+        if self._complete:
+            self._size = LARGEST_ANSWER + 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what matters of a header."""
+        name = name.lower()
+        if name == b"retry-after":
+            self._retry_after = value.decode("latin-1")
+        elif name in {b"content-length", b"transfer-encoding"}:
+            self._delimited = True
+
+    def on_headers_complete(self) -> None:
+        """Note that the body begins."""
+        self._in_body = True
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body."""
+        self._size += len(body)
+        if self._size <= LARGEST_ANSWER:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end; an interim answer (100 Continue) is none."""
+        if self._parser.get_status_code() < _FIRST_FINAL_STATUS:
+            self._begin()
+        else:
+            self._complete = True
+            self.reusable = self.reusable and self._parser.should_keep_alive()
+
+    def _begin(self) -> None:
+        self._body = []
+        self._size = self._head_size = 0
+        self._in_body = self._complete = self._delimited = False
+        self._retry_after = None
+
+    def _deliver(self) -> None:
+        answer = Answer(self._parser.get_status_code(), self._retry_after, b"".join(self._body))
+        self._begin()
+        waiting = self._stop_waiting()
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _fail(self, error: Exception) -> None:
+        waiting = self._stop_waiting()
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
+        self.abort()
+
+    def _stop_waiting(self) -> asyncio.Future[Answer] | None:
+        if self._timer is not None:
+            self._timer.cancel()
+        waiting, self._waiting, self._timer = self._waiting, None, None
+        return waiting
+
+    def _check_time(self) -> None:
+        left = self._heard_at + self._read_timeout - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check_time)
+        else:
+            self._fail(ReadTimeoutError(endpoint_url=self._url))

@@ -1,0 +1,147 @@
+"""The wanted members of IAM's answers, as the service model names and types them.
+
+A member that the model gives a date or a number is here even where nobody reads it: what can't be
+converted makes the whole answer malformed, as it does for the SDK.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from botocore.utils import parse_timestamp
+
+_ZULU_LENGTH = len("2026-01-02T03:04:05Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """An element with text; `convert` raises ValueError for text that is none of its kind."""
+
+    convert: Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An element with members, each at most once; others are skipped."""
+
+    members: Mapping[str, "Shape"]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """An element whose children are items, whatever they are called."""
+
+    item: "Shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """An element whose children each have a `key` and a number as `value`."""
+
+
+Shape: TypeAlias = Scalar | Struct | Items | Entries
+
+
+def moment(text: str) -> datetime:
+    """Return the instant that a timestamp in any of AWS's forms means; raise ValueError."""
+    if len(text) == _ZULU_LENGTH and text[10] == "T" and text[19] == "Z" and text.isascii():
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass  # the SDK may still make something of it
+    try:
+        parsed: datetime = parse_timestamp(text)
+    except (RuntimeError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return parsed
+
+
+def _document(text: str) -> object:
+    """Return a policy document decoded, or the text where it is none, as the SDK does."""
+    try:
+        return json.loads(unquote(text))
+    except ValueError:
+        return text
+
+
+_TEXT, _FLAG, _NUMBER = Scalar(str), Scalar(lambda text: text == "true"), Scalar(int)
+_MOMENT, _DOCUMENT, _BLOB = Scalar(moment), Scalar(_document), Scalar(base64.b64decode)
+_PAGED: Mapping[str, Shape] = {"IsTruncated": _FLAG, "Marker": _TEXT}
+
+_ATTACHED = Items(Struct({"PolicyArn": _TEXT}))
+_INLINE = Items(Struct({"PolicyName": _TEXT, "PolicyDocument": _DOCUMENT}))
+_USER_DETAIL = Struct(
+    {
+        "UserName": _TEXT,
+        "CreateDate": _MOMENT,
+        "UserPolicyList": _INLINE,
+        "GroupList": Items(_TEXT),
+        "AttachedManagedPolicies": _ATTACHED,
+        "Tags": Items(Struct({"Key": _TEXT, "Value": _TEXT})),
+    }
+)
+_GROUP_DETAIL = Struct(
+    {
+        "GroupName": _TEXT,
+        "CreateDate": _MOMENT,
+        "GroupPolicyList": _INLINE,
+        "AttachedManagedPolicies": _ATTACHED,
+    }
+)
+_POLICY_VERSION = Struct({"Document": _DOCUMENT, "IsDefaultVersion": _FLAG, "CreateDate": _MOMENT})
+_POLICY = Struct(
+    {
+        "Arn": _TEXT,
+        "AttachmentCount": _NUMBER,
+        "PermissionsBoundaryUsageCount": _NUMBER,
+        "CreateDate": _MOMENT,
+        "UpdateDate": _MOMENT,
+        "PolicyVersionList": Items(_POLICY_VERSION),
+    }
+)
+_USER = Struct(
+    {
+        "Path": _TEXT,
+        "UserName": _TEXT,
+        "Arn": _TEXT,
+        "CreateDate": _MOMENT,
+        "PasswordLastUsed": _MOMENT,
+    }
+)
+_KEY = Struct({"AccessKeyId": _TEXT, "Status": _TEXT, "CreateDate": _MOMENT})
+
+RESULTS: Mapping[str, Struct] = {
+    "GenerateCredentialReport": Struct({"State": _TEXT}),
+    "GetAccessKeyLastUsed": Struct(
+        {
+            "AccessKeyLastUsed": Struct(
+                {"LastUsedDate": _MOMENT, "ServiceName": _TEXT, "Region": _TEXT}
+            )
+        }
+    ),
+    "GetAccountAuthorizationDetails": Struct(
+        {
+            "UserDetailList": Items(_USER_DETAIL),
+            "GroupDetailList": Items(_GROUP_DETAIL),
+            "Policies": Items(_POLICY),
+            **_PAGED,
+        }
+    ),
+    "GetAccountSummary": Struct({"SummaryMap": Entries()}),
+    "GetCredentialReport": Struct({"Content": _BLOB, "GeneratedTime": _MOMENT}),
+    "GetLoginProfile": Struct({"LoginProfile": Struct({"CreateDate": _MOMENT})}),
+    "ListAccessKeys": Struct({"AccessKeyMetadata": Items(_KEY), **_PAGED}),
+    "ListEntitiesForPolicy": Struct({"PolicyUsers": Items(Struct({"UserName": _TEXT})), **_PAGED}),
+    "ListUsers": Struct({"Users": Items(_USER), **_PAGED}),
+}
+"""What is read of each operation's result; no operation that is not here can be sent."""
+
+_ERROR = Struct({"Code": _TEXT, "Message": _TEXT})
+ERROR = Struct({"Error": _ERROR, "Errors": Struct({"Error": _ERROR})})
+"""The document of an error, whose root has various names."""
+
+ENTRY = Struct({"key": _TEXT, "value": _NUMBER})

@@ -1,0 +1,36 @@
+"""HTTP as botocore does it: certificates and host names are checked, redirects are not followed.
+
+aiobotocore's own session (2.25.1) checks no host name, for urllib3 does that in botocore and nobody
+in its place; behind a proxy without a CA bundle of its own it checks no certificate at all; and it
+sends a request on, session token included, to wherever an answer points.
+"""
+
+from ssl import SSLContext
+from typing import Any
+
+from aiobotocore.httpsession import AIOHTTPSession
+
+
+class VerifyingSession(AIOHTTPSession):  # type: ignore[misc]  # the SDK is untyped
+    """The SDK's connections, with certificates and host names checked unless that is turned off."""
+
+    def _get_ssl_context(self) -> SSLContext:
+        context: SSLContext = super()._get_ssl_context()
+        context.check_hostname = True
+        return context
+
+    def _setup_proxy_ssl_context(self, proxy_url: Any) -> SSLContext:
+        return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
+
+    async def _get_session(self, proxy_url: Any) -> "_WithoutRedirects":
+        return _WithoutRedirects(await super()._get_session(proxy_url))
+
+
+class _WithoutRedirects:
+    """The part of an aiohttp session that the SDK uses."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *arguments: Any, **named: Any) -> Any:
+        return self._session.request(*arguments, allow_redirects=False, **named)
