@@ -1,6 +1,6 @@
 """A policy ready to judge with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -82,20 +82,27 @@ class CompiledPolicy:
     """The policy's own `params.*`, which the conditions of classes look at."""
     classes: tuple[CompiledClass, ...]
     rules: tuple[CompiledRule, ...]
-    looked_at: frozenset[str]
-    """The facts that the conditions of its rules and its own exemptions name."""
-    class_facts: frozenset[str]
-    """The facts and parameters that the classes' conditions name."""
     exemptions: tuple[CompiledExemption, ...]
     """Its own, and those of the policies that it judges together with."""
+    looked_at: frozenset[str] = field(init=False)
+    """What the conditions of its rules and exemptions name."""
+    class_facts: frozenset[str] = field(init=False)
+    """What the conditions of its classes name."""
+
+    def __post_init__(self) -> None:
+        """Work out once what binding each key's facts would ask for every time."""
+        judging = [
+            *(rule.when for rule in self.rules),
+            *(each.when for each in self.exemptions if each.when is not None),
+        ]
+        object.__setattr__(self, "looked_at", _facts(judging))
+        object.__setattr__(self, "class_facts", _facts(each.when for each in self.classes))
 
     @property
     def facts(self) -> frozenset[str]:
         """The facts that some condition looks at."""
-        conditions = [
-            *(each.when for each in self.classes),
-            *(rule.when for rule in self.rules),
-            *(each.when for each in self.exemptions if each.when is not None),
-        ]
-        named = {fact for condition in conditions for fact in condition.facts}
-        return frozenset(named.union(*(each.globs for each in self.exemptions)))
+        return self.looked_at.union(self.class_facts, *(each.globs for each in self.exemptions))
+
+
+def _facts(conditions: Iterable[Condition]) -> frozenset[str]:
+    return frozenset(fact for condition in conditions for fact in condition.facts)

@@ -188,11 +188,6 @@ class _Compiler:
             values=self._share(self._layered.params),
             classes=tuple(item for item in classes if item),
             rules=tuple(rule for rule in rules if rule),
-            looked_at=frozenset().union(
-                *(rule.when.facts for rule in rules if rule),
-                *(each.when.facts for each in exemptions if each and each.when),
-            ),
-            class_facts=frozenset().union(*(each.when.facts for each in classes if each)),
             exemptions=tuple(item for item in exemptions if item),
         )
 
