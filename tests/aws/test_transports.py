@@ -94,7 +94,7 @@ async def test_the_same_scan_by_both_gives_the_same_report(
     assert len(fast["keys"]) > 150
     assert {account["outcome"] for account in fast["accounts"]} >= {"audited", "unreachable"}
     if hook is refuse_some:
-        # How often keys are listed again, to see whether one is gone, depends on what was in flight.
+        # How often keys are listed again, to see if one is gone, depends on what was in flight.
         for report in (fast, sdk):
             assert report["run"]["api_calls"].pop("iam:ListAccessKeys") >= len(fast["keys"]) // 2
     assert fast == sdk
