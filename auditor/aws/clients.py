@@ -22,11 +22,11 @@ from auditor.aws.calls import counted_elsewhere
 from auditor.aws.connection import Connection
 from auditor.aws.errors import THROTTLE_CODES, failures
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
+from auditor.aws.region import DEFAULT_REGION
 from auditor.aws.tls import VerifyingSession
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
-_DEFAULT_REGION = "us-east-1"
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 _TEMPORARY = "ASIA"
 
@@ -101,7 +101,7 @@ class Clients:
         async with AsyncExitStack() as stack:
             made = session.client(
                 service,
-                region_name=region or session.region_name or _DEFAULT_REGION,
+                region_name=region or session.region_name or DEFAULT_REGION,
                 endpoint_url=self._connection.endpoint_url,
                 config=config,
             )

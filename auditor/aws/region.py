@@ -5,7 +5,7 @@ from botocore.session import Session
 
 from auditor.aws.connection import Connection
 
-DEFAULT = "us-east-1"
+DEFAULT_REGION = "us-east-1"
 
 
 def region_of(connection: Connection) -> str:
@@ -14,4 +14,4 @@ def region_of(connection: Connection) -> str:
         configured = Session(profile=connection.profile).get_config_variable("region")
     except ProfileNotFound:
         configured = None
-    return connection.region or configured or DEFAULT
+    return connection.region or configured or DEFAULT_REGION

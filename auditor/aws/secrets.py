@@ -17,6 +17,7 @@ from auditor.aws.permissions import SECRET_PREFIX
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId
 from auditor.model.account import Account
+from auditor.model.stored_secret import content, is_of
 from auditor.ports import CreatedKey, Owner
 
 _LITERAL = frozenset(ascii_letters + digits + "_+.@-")
@@ -120,7 +121,7 @@ class SecretsManagerSink:
         async with self._open(owner) as secrets:
             for token in (_token(key_id), None):
                 stored = await secrets.get(name, token=token)
-                if stored is not None and _is_of(stored.text, key_id):
+                if stored is not None and is_of(stored.text, key_id):
                     return stored.arn
         return None
 
@@ -143,22 +144,10 @@ def _token(key_id: AccessKeyId) -> str:
 
 def _document(owner: Owner, key: CreatedKey) -> str:
     return json.dumps(
-        {
-            "access_key_id": key.id,
-            "secret_access_key": key.secret,
-            "user_name": owner.user_name,
-            "account_id": owner.account.id,
-        }
-    )
-
-
-def _is_of(text: str, key_id: AccessKeyId) -> bool:
-    try:
-        kept = json.loads(text)
-    except ValueError:
-        return False
-    return (
-        isinstance(kept, dict)
-        and kept.get("access_key_id") == key_id
-        and bool(kept.get("secret_access_key"))
+        content(
+            key_id=key.id,
+            secret=key.secret,
+            user_name=owner.user_name,
+            account_id=owner.account.id,
+        )
     )

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
+from auditor.model.stored_secret import content, is_of
 from auditor.ports import CreatedKey, Owner
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class SecretFile:
                 text = _read(path.name, folder)
             except FileNotFoundError:
                 return None
-        return str(path) if _is_of(text, key_id) else None
+        return str(path) if is_of(text, key_id) else None
 
     def _path(self, owner: Owner, key_id: AccessKeyId) -> Path:
         parts = [_safe(part) for part in (owner.account.id, owner.user_name, key_id)]
@@ -154,22 +155,7 @@ def _check(good: bool, path: Path, otherwise: str) -> None:
 
 
 def _document(owner: Owner, key: CreatedKey) -> bytes:
-    content = {
-        "access_key_id": key.id,
-        "secret_access_key": key.secret,
-        "user_name": owner.user_name,
-        "account_id": owner.account.id,
-    }
-    return json.dumps(content, indent=2).encode() + b"\n"
-
-
-def _is_of(text: bytes, key_id: AccessKeyId) -> bool:
-    try:
-        kept = json.loads(text)
-    except ValueError:
-        return False
-    return (
-        isinstance(kept, dict)
-        and kept.get("access_key_id") == key_id
-        and bool(kept.get("secret_access_key"))
+    kept = content(
+        key_id=key.id, secret=key.secret, user_name=owner.user_name, account_id=owner.account.id
     )
+    return json.dumps(kept, indent=2).encode() + b"\n"

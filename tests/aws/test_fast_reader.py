@@ -157,6 +157,16 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
         assert code == "HTTPClientError"
 
 
+async def test_a_small_part_after_a_great_one_is_no_endless_head() -> None:
+    answer = http(b"<a>" + b" " * 300_000 + b"</a>")
+    first, rest = answer[:200_000], answer[200_000:]
+    whole = saying(first, rest[:1_000], rest[1_000:])
+    async with serving(whole) as server, readers(server.url) as both:
+        code, _ = await failure_of(both.fast)
+
+    assert code == "MalformedAnswer"  # it was read to its end: it is XML, if none of AWS's
+
+
 async def test_the_requests_of_both_say_the_same() -> None:
     async with serving(saying(http(b"<a/>", status="400 No"))) as server:
         async with readers(f"{server.url}/aws/iam/") as both:
