@@ -53,6 +53,10 @@ class ScanOptions:
     source: Source = Source.LIVE
     transport: TransportName = TransportName.FAST
     concurrency: int = DEFAULT_CONCURRENCY
+    workers: int | None = None
+    """Processes to read with, started for the scan; None: this one."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler whose workers are to read."""
     formats: tuple[str, ...] = DEFAULT_FORMATS
     output: Path
     fail_on: Severity | None
@@ -61,6 +65,11 @@ class ScanOptions:
     """The instant to judge at; None: the start of the scan."""
     planning: Planning | None = None
     """What a plan may do, where one is wanted."""
+
+    @property
+    def from_report(self) -> bool:
+        """Whether last uses are taken from the credential reports."""
+        return self.source is Source.REPORT
 
 
 def parse_instant(text: str) -> datetime:

@@ -1,10 +1,10 @@
 """What the verbs need from the world, as protocols."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, AccountId, Via
@@ -125,6 +125,25 @@ class Organizations(Protocol):
 
     async def tags(self, account_id: AccountId) -> Mapping[str, str]:
         """Return the tags of an account (ListTagsForResource)."""
+        ...
+
+
+Keep: TypeAlias = Callable[[AccountInventory], Awaitable[None]]
+"""Takes what was read of an account."""
+
+
+class Auditing(Protocol):
+    """Where accounts are read: in this process, or by many workers."""
+
+    at_once: int
+    """How many accounts are best read at the same time."""
+
+    async def audit(self, account: Account, keep: Keep, *, waiting: int) -> None:
+        """Read one account and hand it to `keep`, once at most; what AWS refuses is part of it.
+
+        On cancellation what was read is handed over. `waiting` is how many accounts of the run
+        are still to begin.
+        """
         ...
 
 

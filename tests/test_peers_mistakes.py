@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
@@ -49,14 +50,9 @@ class Auditor:
             accounts = {ACCOUNT_ID: accounts}
         wanted = [an_account(each) for each in (*accounts, *beside)]
         self._store.begin(a_run(), wanted)
-        await Scan(
-            sessions=FakeSessions(dict(accounts)),
-            store=self._store,
-            run_id="run-1",
-            concurrency=8,
-            tally=Tally(),
-            clock=self.clock,
-        ).read(wanted)
+        sessions, tally = FakeSessions(dict(accounts)), Tally()
+        auditing = InProcess(sessions, concurrency=8, tally=tally, clock=self.clock)
+        await Scan(auditing, store=self._store, run_id="run-1", tally=tally).read(wanted)
         judge = RunJudge(self._store, "run-1", [policy], partition="aws", now=NOW)
         self._store.record("run-1", judge.judged(), judge.results)
         return StoredReport(self._store.connection, "run-1", version="0")

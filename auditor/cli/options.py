@@ -161,6 +161,29 @@ Concurrency = Annotated[
         help="calls in flight at the same time, over all accounts",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        envvar="IAMAUDIT_WORKERS",
+        min=1,
+        max=256,
+        rich_help_panel=CONNECTING,
+        help="processes to read with on this machine (needs the extra cluster)",
+        show_default=False,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        envvar="IAMAUDIT_SCHEDULER",
+        metavar="tls://HOST:PORT",
+        rich_help_panel=CONNECTING,
+        help="Dask scheduler whose workers are to read, each with its own AWS identity",
+        show_default=False,
+    ),
+]
 Formats = Annotated[
     list[str],
     typer.Option(

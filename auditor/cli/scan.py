@@ -22,6 +22,7 @@ from auditor.config import (
     parse_instant,
 )
 from auditor.errors import AuditError
+from auditor.wiring.cluster import check_workers
 from auditor.wiring.remediation import ApplyOptions
 
 
@@ -41,6 +42,8 @@ def scan(
     transport: given.TransportOption = TransportName.FAST,
     connection: Connection,
     concurrency: given.Concurrency = DEFAULT_CONCURRENCY,
+    workers: given.Workers = None,
+    scheduler: given.Scheduler = None,
     policy: given.Policies = ["baseline"],
     now: given.Now = None,
     fail_on: given.FailOn = "low",
@@ -75,6 +78,7 @@ def scan(
     Exit codes: 0 clean, 1 open findings, 2 wrong usage, 3 incomplete, 4 nothing audited or not all
     of a plan applied, 130 interrupted.
     """
+    check_workers(workers, scheduler)
     chosen_sink = planning.parse_sink_option(sink, kms_key_id)
     asked = ScanOptions(
         accounts=tuple(accounts),
@@ -84,6 +88,8 @@ def scan(
         source=source,
         transport=transport,
         concurrency=concurrency,
+        workers=workers,
+        scheduler=scheduler,
         formats=parse_formats(tuple(format_)),
         output=output,
         fail_on=parse_fail_on(fail_on),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass(slots=True)
@@ -27,3 +28,24 @@ class Tally:
     def throttled(self) -> None:
         """Note an answer that told us to slow down."""
         self.throttles += 1
+
+    def take(self) -> Self:
+        """Return what was counted since the last time, and begin again."""
+        taken = type(self)(
+            users=self.users,
+            users_done=self.users_done,
+            keys=self.keys,
+            calls=self.calls,
+            throttles=self.throttles,
+        )
+        self.users = self.users_done = self.keys = self.throttles = 0
+        self.calls = Counter()
+        return taken
+
+    def add(self, other: "Tally") -> None:
+        """Count what was counted elsewhere; accounts are counted here alone."""
+        self.users += other.users
+        self.users_done += other.users_done
+        self.keys += other.keys
+        self.calls.update(other.calls)
+        self.throttles += other.throttles

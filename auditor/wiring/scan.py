@@ -1,7 +1,8 @@
 """`scan`: read, store, judge, report."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Self
 
 from auditor import __version__
 from auditor.aws.session import Aws
-from auditor.config import ScanOptions, Source
+from auditor.config import ScanOptions
+from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
 from auditor.engine.refresh import last_uses
 from auditor.engine.scan import Scan
@@ -21,7 +23,7 @@ from auditor.model.account import Account
 from auditor.model.plan import Plan
 from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
-from auditor.ports import Caller, Clock
+from auditor.ports import Auditing, Caller, Clock
 from auditor.remediation.planner import Planning
 from auditor.store.journal import SqliteJournal
 from auditor.store.output import Output
@@ -30,6 +32,7 @@ from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
+from auditor.wiring.cluster import on_cluster
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
@@ -81,7 +84,10 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         clock=clock,
         transport=options.transport.value,
     )
-    async with aws.connect() as caller:
+    async with (
+        aws.connect() as caller,
+        _auditing(options, aws, run_id=run_id, tally=tally, clock=clock) as auditing,
+    ):
         accounts = await resolve(
             include,
             exclude,
@@ -94,15 +100,9 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         store = SqliteRunStore(output.store)
         try:
             store.begin(run, accounts)
-            interrupted = await Scan(
-                sessions=aws,
-                store=store,
-                run_id=run_id,
-                concurrency=options.concurrency,
-                tally=tally,
-                clock=clock,
-                from_report=options.source is Source.REPORT,
-            ).read(accounts)
+            interrupted = await Scan(auditing, store=store, run_id=run_id, tally=tally).read(
+                accounts
+            )
             store.finish(
                 replace(
                     run,
@@ -115,7 +115,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                 document = _judge(store, run, policies)
                 made = None
                 if options.planning is not None and not interrupted:
-                    if options.source is Source.REPORT:
+                    if options.from_report:
                         await _ask_again(aws, store, run, accounts)
                         document = _judge(store, run, policies)
                     made = _plan(
@@ -146,6 +146,25 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         output=output,
         store=store,
     )
+
+
+@asynccontextmanager
+async def _auditing(
+    options: ScanOptions, aws: Aws, *, run_id: str, tally: Tally, clock: Clock
+) -> AsyncIterator[Auditing]:
+    """Give what reads accounts: this process, or workers; raise AuditError."""
+    if options.workers is None and options.scheduler is None:
+        yield InProcess(
+            aws,
+            concurrency=options.concurrency,
+            tally=tally,
+            clock=clock,
+            from_report=options.from_report,
+        )
+        return
+    partition = aws.caller.partition
+    async with on_cluster(options, run_id=run_id, partition=partition, tally=tally) as cluster:
+        yield cluster
 
 
 async def _ask_again(

@@ -13,6 +13,7 @@ import pytest
 from auditor.aws.session import Transport
 from auditor.demo.emulator import Drop, Emulator, Request, Response
 from auditor.demo.organization import DemoOrganization
+from auditor.engine.in_process import InProcess
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
 from auditor.formats import json as report_json
@@ -43,9 +44,8 @@ async def report_by(transport: Transport, emulator: Emulator, folder: Path) -> d
             rules=stamps(policies),
         )
         store.begin(run, accounts)
-        scan = Scan(
-            sessions=aws, store=store, run_id=run.id, concurrency=8, tally=tally, clock=clock
-        )
+        auditing = InProcess(aws, concurrency=8, tally=tally, clock=clock)
+        scan = Scan(auditing, store=store, run_id=run.id, tally=tally)
         await scan.read(accounts)
     # The emulator has more pages of an organization at times, as AWS does.
     calls = {name: count for name, count in tally.calls.items() if name.startswith("iam:List")}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from auditor.engine.in_process import InProcess
 from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
 from auditor.model.access_key import AccessKey
@@ -34,13 +35,13 @@ async def scan(
     sessions: FakeSessions, accounts: list[Account], *, concurrency: int = 8
 ) -> tuple[dict[str, AccountInventory], bool]:
     store = SavedAccounts()
+    tally = Tally()
+    auditing = InProcess(sessions, concurrency=concurrency, tally=tally, clock=FakeClock())
     interrupted = await Scan(
-        sessions=sessions,
+        auditing,
         store=store,  # type: ignore[arg-type]  # only save() is asked for
         run_id="run-1",
-        concurrency=concurrency,
-        tally=Tally(),
-        clock=FakeClock(),
+        tally=tally,
     ).read(accounts)
     return store.saved, interrupted
 
@@ -134,12 +135,10 @@ async def test_an_account_that_hangs_never_holds_the_others_up() -> None:
 
     hanging.access_keys = never  # type: ignore[method-assign]
     work = Scan(
-        sessions=sessions,
+        InProcess(sessions, concurrency=8, tally=tally, clock=FakeClock()),
         store=store,  # type: ignore[arg-type]
         run_id="run-1",
-        concurrency=8,
         tally=tally,
-        clock=FakeClock(),
     )
     with anyio.move_on_after(3):
         async with anyio.create_task_group() as group:
