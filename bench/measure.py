@@ -36,6 +36,8 @@ class Sample:
     iam_calls: float = 0
     throttled: float = 0
     fake_cpu: float = 0
+    busiest: float = 0
+    """CPU seconds of the busiest process that it started, where all were looked at together."""
 
     @classmethod
     def median_of(cls, samples: Sequence[Self]) -> Self:
@@ -105,6 +107,7 @@ def measure(
             iam_calls=sum(count for name, count in after["calls"].items() if name in _OF_IAM),
             throttled=after["throttled"],
             fake_cpu=after["cpu"] - before["cpu"],
+            busiest=sampled.busiest() if sampled else 0,
         )
         return Ran(code=process.returncode, stdout=out.read(), stderr=err.read(), sample=sample)
 
@@ -125,11 +128,12 @@ def _counted(fake: Served | None, *, reset: bool = False) -> dict[str, Any]:
 
 
 class _Sampled:
-    """The memory of a process and its descendants, looked at now and then."""
+    """The memory of a process and its descendants, and their CPU, looked at now and then."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._peak = 0
+        self._cpu: dict[int, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -139,9 +143,14 @@ class _Sampled:
         self._thread.join()
         return self._peak / _MIB
 
+    def busiest(self) -> float:
+        return max(self._cpu.values(), default=0)
+
     def _look(self) -> None:
         while not self._over.wait(_SAMPLING):
-            self._peak = max(self._peak, sum(map(_resident, _family(self._pid))))
+            family = _family(self._pid)
+            self._peak = max(self._peak, sum(map(_resident, family)))
+            self._cpu |= {pid: max(self._cpu.get(pid, 0), _cpu(pid)) for pid in family[1:]}
 
 
 def _family(pid: int) -> list[int]:
@@ -151,6 +160,14 @@ def _family(pid: int) -> list[int]:
             for child in (task / "children").read_text().split():
                 found += _family(int(child))
     return found
+
+
+def _cpu(pid: int) -> float:
+    """Return the seconds, user and system, that a process has taken."""
+    with suppress(OSError):
+        times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return 0
 
 
 def _resident(pid: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.comparison import side_by_side, throughput
-from bench.contenders.registry import IAMAUDIT
+from bench.contenders.registry import IAMAUDIT, WORKERS
 from bench.contest import contest
 from bench.fake_aws.process import served
 from bench.measure import Sample, measure
@@ -141,6 +141,22 @@ def large_report(size: Size) -> Result:
     )
 
 
+def workers(size: Size) -> Result:
+    """Measure what a second process takes off the first."""
+    me = ours(size)
+    found = contest(
+        [me, WORKERS], runs=size.runs, core=size.core, accounts=size.accounts, users=size.users
+    )
+    rows = found.rows([me, WORKERS])
+    checks = []
+    if len(rows) == len([me, WORKERS]):
+        alone, shared = rows[0].sample.cpu, rows[1].sample.busiest
+        name = f"CPU of the busiest worker ({shared:.1f} s), of that of one process ({alone:.1f} s)"
+        checks.append(Check(name=name, value=shared / alone, target=0.6))
+    title = f"Two workers, {size.accounts} accounts {TIMES} {size.users} users"
+    return Result(id="g", title=title, rows=rows, checks=checks, skipped=found.skipped)
+
+
 SCENARIOS: dict[str, Callable[[Size], Result]] = {
     "0": throughput,
     "a": side_by_side,
@@ -149,6 +165,7 @@ SCENARIOS: dict[str, Callable[[Size], Result]] = {
     "d": growth,
     "e": start_up,
     "f": large_report,
+    "g": workers,
 }
 
 

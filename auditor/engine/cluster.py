@@ -41,7 +41,7 @@ class Read:
 Task: TypeAlias = Callable[[str, Account, int], Awaitable[Read]]
 """Runs on a worker, with the run's id, the account, and how many are still to begin."""
 Interrupt: TypeAlias = Callable[..., Awaitable[None]]
-"""Runs on every worker, with the run's id and Dask's own `dask_worker`: has the run's tasks end with what they have."""
+"""Runs on every worker, with the run's id: lets its tasks end with what they have."""
 
 
 class Cluster:

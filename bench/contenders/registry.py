@@ -64,7 +64,11 @@ def _help() -> str:
 
 
 def _iamaudit(
-    name: str, *options: str, without: str | None = None, slow: bool = False
+    name: str,
+    *options: str,
+    without: str | None = None,
+    slow: bool = False,
+    together: bool = False,
 ) -> Contender:
     """Return iamaudit with these options, which an older one may lack.
 
@@ -83,7 +87,9 @@ def _iamaudit(
         gone = [each for each in lacking() if each != without]
         return f"this iamaudit has no {gone[0]}" if gone else None
 
-    return Contender(name=name, command=command, facts=_stored, missing=missing, slow=slow)
+    return Contender(
+        name=name, command=command, facts=_stored, missing=missing, slow=slow, together=together
+    )
 
 
 def _module(name: str, module: str, *options: str) -> Contender:
@@ -110,6 +116,7 @@ def _peer(tool: str, module: str) -> Contender:
 FAST = _iamaudit("iamaudit fast", "--transport", "fast")
 SDK = _iamaudit("iamaudit sdk", "--transport", "sdk", without="--transport", slow=True)
 REPORT = _iamaudit("iamaudit report", "--source", "report")
+WORKERS = _iamaudit("iamaudit, 2 workers", "--workers", "2", together=True)
 NAIVE = _module("naive aioboto3", "naive_aioboto3")
 THREADS = _module("boto3, 32 threads", "boto3_threads")
 SEQUENTIAL = _module("boto3, in a row", "boto3_threads", "--threads", "1")

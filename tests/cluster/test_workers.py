@@ -32,9 +32,9 @@ class Scanning:
 
     def __init__(self, fake: Served, folder: Path, *options: str) -> None:
         self.folder = folder
+        command: list[str | Path] = [IAMAUDIT, "scan", "--accounts", "org", "--format", "json"]
         self.process = subprocess.Popen(
-            [IAMAUDIT, "scan", "--accounts", "org", "--format", "json", *JUDGED]
-            + ["--output", str(folder), *options],
+            [*command, *JUDGED, "--output", folder, *options],
             env=clean_environment() | dict(fake.variables) | {"HOME": str(folder.parent)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
