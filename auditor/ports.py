@@ -85,6 +85,10 @@ class IamReader(Protocol):
         """Whether the root user has any access key (GetAccountSummary)."""
         ...
 
+    async def user_count(self) -> int:
+        """Return how many users there are (GetAccountSummary)."""
+        ...
+
     async def quarantined_users(self) -> frozenset[str]:
         """Return the names of users that a quarantine policy is attached to."""
         ...

@@ -155,6 +155,10 @@ class FakeIam:
         self._call("iam:GetAccountSummary")
         return bool(self.root_keys)
 
+    async def user_count(self) -> int:
+        self._call("iam:GetAccountSummary")
+        return len(self.keys)
+
     async def quarantined_users(self) -> frozenset[str]:
         self._call("iam:ListEntitiesForPolicy")
         return frozenset(name for name in self.keys if name.startswith("leaked"))

@@ -15,6 +15,7 @@ from auditor.aws.connection import Connection
 from auditor.aws.credentials import RoleCredentials
 from auditor.aws.errors import failures
 from auditor.aws.permissions import check_size, session_policy
+from auditor.aws.throttle import Pace
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account, Via
 from auditor.ports import Caller
@@ -46,13 +47,16 @@ class Entrance:
         calls: Calls,
         caller: Caller,
         session_name: str,
+        pace: Pace,
     ) -> None:
+        """Assume roles at `pace`."""
         self._connection = connection
         self._clients = clients
         self._sts = sts
         self._calls = calls
         self._caller = caller
         self._session_name = session_name
+        self._pace = pace
 
     def to_read(self, account: Account) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for reading while the context lasts.
@@ -133,6 +137,7 @@ class Entrance:
             Policy=policy,
             **{name: value for name, value in optional.items() if value is not None},
         )
+        await self._pace.turn()
         answer = await self._calls.call("sts:AssumeRole", ask)
         with failures("sts:AssumeRole"):
             credentials: Mapping[str, Any] = answer["Credentials"]

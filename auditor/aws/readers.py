@@ -111,6 +111,12 @@ class AnswerReader:
         with failures("iam:GetAccountSummary"):
             return bool(answer["SummaryMap"]["AccountAccessKeysPresent"])
 
+    async def user_count(self) -> int:
+        """Return how many users there are."""
+        answer = await self.ask("GetAccountSummary", {})
+        with failures("iam:GetAccountSummary"):
+            return int(answer["SummaryMap"]["Users"])
+
     async def quarantined_users(self) -> frozenset[str]:
         """Return the names of users with a quarantine policy, asked policy by policy."""
         names: set[str] = set()

@@ -22,6 +22,7 @@ from auditor.aws.permissions import (
 )
 from auditor.aws.readers import ClientReader
 from auditor.aws.secrets import Secrets
+from auditor.aws.throttle import Pace
 from auditor.aws.writer import ClientWriter
 from auditor.errors import AwsFailure
 from auditor.model.account import Account
@@ -33,6 +34,8 @@ Transport: TypeAlias = Literal["fast", "sdk"]
 """How accounts are read: by this package's own requests, or by the SDK's clients."""
 
 _FIRST_ATTEMPTS = 3
+_STS_RATE = 600
+"""AssumeRole and its kin a second, in each account and region ("IAM and STS quotas")."""
 
 
 class Aws:
@@ -52,12 +55,14 @@ class Aws:
         attempts: int = ATTEMPTS,
         writes: bool = False,
         transport: Transport = "fast",
+        workers: int = 1,
     ) -> None:
         """Raise AuditError where the profile is none.
 
         `transport` is how accounts are read; the results are the same. `attempts` is how often a
         call is sent that does not get through. Only with `writes` does the door let through what
-        `open_for` and `open_secrets` are for.
+        `open_for` and `open_secrets` are for. `workers` is how many processes assume roles at the
+        same time: each keeps to its part of the quota.
         """
         self._connection = connection
         self._session_name = session_name
@@ -79,6 +84,7 @@ class Aws:
         self._organizations: Any = None
         self.organizations = OrganizationsReader(self._organizations_client, self._calls(), clock)
         self._sts_calls = self._calls()
+        self._sts_pace = Pace(clock, rate=_STS_RATE / workers, burst=max(1, _STS_RATE // workers))
         self._entrance: Entrance | None = None
         self._caller: Caller | None = None
         self._signing_key_id: str | None = None
@@ -107,6 +113,7 @@ class Aws:
                 calls=self._sts_calls,
                 caller=self._caller,
                 session_name=self._session_name,
+                pace=self._sts_pace,
             )
             yield self._caller
 

@@ -1,12 +1,14 @@
 """The scan of many accounts: each read, and committed to the store when done."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from auditor import fanout
+from auditor.engine.sizes import Measure, largest_first
 from auditor.engine.tally import Tally
-from auditor.model.account import Account
+from auditor.model.account import Account, AccountId
 from auditor.model.inventory import AccountInventory
 from auditor.ports import Auditing, RunStore
 
@@ -16,10 +18,22 @@ _log = logging.getLogger(__name__)
 class Scan:
     """One scan over all accounts of a run."""
 
-    def __init__(self, auditing: Auditing, *, store: RunStore, run_id: str, tally: Tally) -> None:
+    def __init__(
+        self,
+        auditing: Auditing,
+        *,
+        store: RunStore,
+        run_id: str,
+        tally: Tally,
+        sizes: Mapping[AccountId, int] = MappingProxyType({}),
+        measure: Measure | None = None,
+    ) -> None:
+        """Begin the largest accounts first: `sizes` are those known, `measure` asks for others."""
         self._auditing = auditing
         self._store = store
         self._run_id = run_id
+        self._sizes = sizes
+        self._measure = measure
         self._waiting = 0
         self._writer = fanout.Writer()
         self._tally = tally
@@ -27,15 +41,18 @@ class Scan:
     async def read(self, accounts: Sequence[Account]) -> bool:
         """Read the accounts that are not to be skipped; return whether it was interrupted.
 
-        They are begun in the order given. Every account is committed to the store as soon as it
+        Every account is committed to the store as soon as it
         is done, on interruption with what was read of it until then.
         """
         wanted = [account for account in accounts if account.skip is None]
         self._tally.accounts = self._waiting = len(wanted)
 
         async def all_of_them() -> None:
-            limit = min(self._auditing.at_once, len(wanted))
-            await fanout.each(wanted, self._audit, limit=limit)
+            at_once = self._auditing.at_once
+            ordered = await largest_first(
+                wanted, self._sizes, measure=self._measure, at_once=at_once
+            )
+            await fanout.each(ordered, self._audit, limit=min(at_once, len(wanted)))
 
         return await fanout.until_interrupted(all_of_them)
 

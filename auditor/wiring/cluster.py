@@ -52,6 +52,7 @@ async def on_cluster(
             transport=options.transport,
             from_report=options.from_report,
             concurrency=max(1, options.concurrency // len(threads)),
+            workers=len(threads),
             started_here=here,
         )
         try:

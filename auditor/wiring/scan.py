@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
 from auditor.engine.refresh import last_uses
 from auditor.engine.scan import Scan
+from auditor.engine.sizes import Measure, users_in
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError
 from auditor.formats.stream import ReportStream
@@ -146,6 +148,16 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         output=output,
         store=store,
     )
+
+
+def _measure(options: ScanOptions, aws: Aws) -> Measure | None:
+    """Return what asks for sizes: where reports are read that is most of what an account takes.
+
+    Workers elsewhere may enter accounts that this machine may not.
+    """
+    if options.from_report or options.scheduler is not None:
+        return None
+    return partial(users_in, aws)
 
 
 @asynccontextmanager

@@ -33,6 +33,8 @@ class WorkerOptions:
     from_report: bool
     concurrency: int
     """Calls in flight at the same time, in this worker."""
+    workers: int
+    """Of the scan, this one among them."""
     started_here: bool
     """Whether the worker was started for this scan, by it."""
 
@@ -74,6 +76,7 @@ class ScanPlugin(WorkerPlugin):
             progress=self._tally,
             clock=clock,
             transport=options.transport.value,
+            workers=options.workers,
         )
         caller = await self._stack.enter_async_context(aws.connect())
         if caller.partition != options.partition:

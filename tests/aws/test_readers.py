@@ -69,6 +69,7 @@ async def test_a_summary_that_does_not_say_is_no_proof_that_root_has_no_key() ->
     with pytest.raises(AwsFailure, match="MalformedAnswer"):
         await a_reader({"SummaryMap": {}}).root_keys_present()
     assert not await a_reader({"SummaryMap": {"AccountAccessKeysPresent": 0}}).root_keys_present()
+    assert await a_reader({"SummaryMap": {"Users": 7}}).user_count() == 7
 
 
 @pytest.mark.parametrize(
