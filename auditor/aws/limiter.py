@@ -33,7 +33,7 @@ class Limiter:
 
     async def admit(self, group: str) -> None:
         """Wait until one more call of the group may be made."""
-        state = self._groups.setdefault(group, _Group())
+        state = self._group(group)
         if state.rate is None and state.blocked_until <= self._clock.monotonic():
             return
         async with state.turn:  # one waits for the time, the others for it: rates change meanwhile
@@ -46,7 +46,7 @@ class Limiter:
 
     def succeeded(self, group: str) -> None:
         """Note an answer: the rate may grow."""
-        state = self._groups.setdefault(group, _Group())
+        state = self._group(group)
         now = self._clock.monotonic()
         state.note(now)
         if state.rate is not None:
@@ -54,7 +54,7 @@ class Limiter:
 
     def throttled(self, group: str, *, retry_after: float | None = None) -> None:
         """Note an answer that said to slow down, and the seconds that it asked to wait, if any."""
-        state = self._groups.setdefault(group, _Group())
+        state = self._group(group)
         now = self._clock.monotonic()
         if retry_after is not None:
             state.blocked_until = max(state.blocked_until, now + retry_after)
@@ -67,6 +67,12 @@ class Limiter:
         pause = (1 + self._random.random()) / state.rate  # so that many accounts don't act as one
         state.next_at = max(state.next_at, now + pause)
         state.settled_at = now + _SETTLE
+
+    def _group(self, name: str) -> "_Group":
+        state = self._groups.get(name)
+        if state is None:
+            state = self._groups[name] = _Group()
+        return state
 
     def rate(self, group: str) -> float | None:
         """Return the calls a second that the group is held to; None where it is not."""
