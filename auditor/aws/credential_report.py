@@ -5,6 +5,7 @@ Source: IAM User Guide, "Generate credential reports for your AWS account".
 
 import csv
 import io
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -48,7 +49,7 @@ def _rows(text: str) -> Iterator[tuple[str, ReportRow]]:
 
 def _row(row: Mapping[str, str]) -> ReportRow:
     return ReportRow(
-        arn=row["arn"],
+        arn=sys.intern(row["arn"]),
         created_at=_date(row.get("user_creation_time")),
         password_enabled=_flag(row.get("password_enabled")),
         mfa=_flag(row.get("mfa_active")),
@@ -84,8 +85,8 @@ def _last_use(row: Mapping[str, str], prefix: str) -> LastUse:
     if at is not None:
         return Used(
             at=at,
-            service=row.get(prefix + "last_used_service") or "N/A",
-            region=row.get(prefix + "last_used_region") or "N/A",
+            service=sys.intern(row.get(prefix + "last_used_service") or "N/A"),
+            region=sys.intern(row.get(prefix + "last_used_region") or "N/A"),
         )
     return NeverUsed() if text == "N/A" else _SILENT
 

@@ -84,7 +84,7 @@ class OrganizationsReader:
         names: list[str] = []
         each = unit_id
         while each.startswith("ou-"):
-            unit = await self._call("DescribeOrganizationalUnit", OrganizationalUnitId=each)
+            unit = await self.ask("DescribeOrganizationalUnit", OrganizationalUnitId=each)
             names.append(unit["OrganizationalUnit"]["Name"])
             parents = [
                 parent async for parent in self._list("ListParents", "Parents", ChildId=each)
@@ -97,7 +97,7 @@ class OrganizationsReader:
         """Yield the items of all pages; an empty page with a token is not the last."""
         seen: set[str] = set()
         while True:
-            page = await self._call(name, **arguments)
+            page = await self.ask(name, **arguments)
             with failures(f"organizations:{name}"):
                 items = list(page[member])
             for item in items:
@@ -115,7 +115,9 @@ class OrganizationsReader:
             seen.add(token)
             arguments["NextToken"] = token
 
-    async def _call(self, name: str, **arguments: str) -> Any:
+    async def ask(self, name: str, **arguments: str) -> Any:
+        """Make one call of an operation (`ListRoots`), within its rate; raise AwsFailure."""
+
         async def send() -> Any:
             await self._paces[name].turn()
             client = await self._client()

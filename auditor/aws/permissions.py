@@ -1,12 +1,17 @@
 """What the tool may ask AWS for: session policies, and the door that holds without one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TypeAlias
 
 from auditor.errors import AwsFailure, FailureKind
-from auditor.model.account import AccountId
-from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
+from auditor.model.permission import KEY_ACTIONS, ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
+from auditor.model.plan import ActionKind
 from auditor.ports import Grant
+from auditor.remediation.actions import GRANTS
+
+Statement: TypeAlias = Mapping[str, object]
 
 CALLER_ACTIONS = ("sts:AssumeRole", "sts:GetCallerIdentity", *ORGANIZATION_ACTIONS)
 """What the caller's own credentials are used for, besides reading the caller's account."""
@@ -50,6 +55,22 @@ WRITING = frozenset(
 )
 """What the door lets through besides, where keys are to be changed."""
 
+
+class Purpose(StrEnum):
+    """What somebody is given permissions for."""
+
+    SCAN = "scan"
+    """Reading keys, and no more than a scan can't do without."""
+    ENRICH = "enrich"
+    """Reading keys and all that the rules of ours look at."""
+    APPLY = "apply"
+    """Deactivating keys, and activating them again."""
+    ROTATE = "rotate"
+    """Replacing keys, with the new secrets in Secrets Manager."""
+    CALLER = "caller"
+    """Entering the accounts, and finding those of an organization."""
+
+
 _LONGEST_POLICY = 2048  # characters, of a session policy in AssumeRole
 
 
@@ -67,24 +88,71 @@ def write_session_policy(grant: Grant) -> str:
     return _document(*_granted(grant), statement(*READS_TO_WRITE))
 
 
-def secret_grant(partition: str, account_id: AccountId) -> Grant:
+def least(
+    purpose: Purpose,
+    *,
+    partition: str = "aws",
+    account_id: str = "*",
+    delete: bool = False,
+    secrets_in: str | None = "*",
+    role_names: tuple[str, ...] = (),
+) -> list[Statement]:
+    """Return the statements of the least IAM policy for a purpose.
+
+    `partition` and `account_id` are written into ARNs as they are. `delete` is for APPLY: keys may
+    be deleted, too. `secrets_in` is for ROTATE: the account of the secrets, None where they are
+    not kept in Secrets Manager. `role_names` is for CALLER: the roles to assume.
+    """
+    match purpose:
+        case Purpose.SCAN:
+            return [statement(*KEY_ACTIONS)]
+        case Purpose.ENRICH:
+            return [statement(*SCAN_ACTIONS)]
+        case Purpose.APPLY:
+            kinds = [ActionKind.DEACTIVATE, *([ActionKind.DELETE] if delete else [])]
+            return _changing(kinds, partition, account_id)
+        case Purpose.ROTATE:
+            granted = _changing([ActionKind.ROTATE, ActionKind.DEACTIVATE], partition, account_id)
+            if secrets_in is not None:
+                granted += [*_granted(secret_grant(partition, secrets_in)), _secret_keys()]
+            return granted
+        case Purpose.CALLER:
+            arns = [f"arn:{partition}:iam::{account_id}:role/{name}" for name in role_names]
+            roles = {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": arns}
+            return [roles, statement(*ORGANIZATION_ACTIONS)]
+
+
+def policy_document(statements: Iterable[Statement]) -> dict[str, object]:
+    """Return the policy of these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _changing(kinds: Iterable[ActionKind], partition: str, account_id: str) -> list[Statement]:
+    """Return what changing keys of any user takes."""
+    actions = sorted({action for kind in kinds for action in GRANTS[kind]})
+    users = (f"arn:{partition}:iam::{account_id}:user/*",)
+    return [*_granted(Grant(actions=dict.fromkeys(actions, users))), statement(*READS_TO_WRITE)]
+
+
+def secret_grant(partition: str, account_id: str) -> Grant:
     """Return what storing secrets in an account takes: of those with this tool's prefix only."""
     arn = f"arn:{partition}:secretsmanager:*:{account_id}:secret:{SECRET_PREFIX}*"
     return Grant(actions=dict.fromkeys(SECRET_ACTIONS, (arn,)))
 
 
-def secret_session_policy(partition: str, account_id: AccountId) -> str:
-    """Return the session policy for storing secrets in an account (JSON).
+def secret_session_policy(partition: str, account_id: str) -> str:
+    """Return the session policy for storing secrets in an account (JSON)."""
+    return _document(*_granted(secret_grant(partition, account_id)), _secret_keys())
 
-    A secret's key is used through Secrets Manager alone, as far as the role may use it at all.
-    """
-    keys = {
+
+def _secret_keys() -> Statement:
+    """Return what a secret's key is used for: through Secrets Manager alone."""
+    return {
         "Effect": "Allow",
         "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
         "Resource": "*",
         "Condition": {"StringLike": {"kms:ViaService": "secretsmanager.*"}},
     }
-    return _document(*_granted(secret_grant(partition, account_id)), keys)
 
 
 def fits(grant: Grant) -> bool:
@@ -104,7 +172,7 @@ def check_size(policy: str) -> str:
     return policy
 
 
-def _granted(grant: Grant) -> list[Mapping[str, object]]:
+def _granted(grant: Grant) -> list[Statement]:
     """Return a statement for all actions on the same resources."""
     together: dict[tuple[str, ...], list[str]] = {}
     for action, resources in sorted(grant.actions.items()):
@@ -116,6 +184,5 @@ def _granted(grant: Grant) -> list[Mapping[str, object]]:
     ]
 
 
-def _document(*statements: Mapping[str, object]) -> str:
-    document = {"Version": "2012-10-17", "Statement": statements}
-    return json.dumps(document, separators=(",", ":"))
+def _document(*statements: Statement) -> str:
+    return json.dumps(policy_document(statements), separators=(",", ":"))

@@ -1,6 +1,6 @@
 """The door to AWS: the caller, the organization, and sessions in accounts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import Any, Literal, TypeAlias
@@ -134,6 +134,16 @@ class Aws:
         except AwsFailure as failure:
             raise no_caller(failure) from None
         return known if self._signing_key_id is None else known | {self._signing_key_id}
+
+    def watch_dates(self, seen: Callable[[str], None]) -> None:
+        """Tell the Date of every answer to the SDK, refusals too; to be called before connect()."""
+
+        def received(response_dict: Mapping[str, Any] | None, **_: Any) -> None:
+            headers = (response_dict or {}).get("headers", {})
+            if "date" in headers:
+                seen(str(headers["date"]))
+
+        self._clients.own.events.register("response-received", received)
 
     @asynccontextmanager
     async def open(self, account: Account) -> AsyncIterator[OpenAccount]:

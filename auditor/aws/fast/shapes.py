@@ -6,6 +6,7 @@ converted makes the whole answer malformed, as it does for the SDK.
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,7 +69,8 @@ def _document(text: str) -> object:
         return text
 
 
-_TEXT, _FLAG, _NUMBER = Scalar(str), Scalar(lambda text: text == "true"), Scalar(int)
+_TEXT = Scalar(sys.intern)  # names and ARNs come in three answers, services in thousands
+_FLAG, _NUMBER = Scalar(lambda text: text == "true"), Scalar(int)
 _MOMENT, _DOCUMENT, _BLOB = Scalar(moment), Scalar(_document), Scalar(base64.b64decode)
 _PAGED: Mapping[str, Shape] = {"IsTruncated": _FLAG, "Marker": _TEXT}
 
