@@ -2,6 +2,8 @@
 
 import logging
 
+import anyio
+
 from auditor import fanout
 from auditor.engine.inventory import AccountReading, error_of
 from auditor.engine.tally import Tally
@@ -12,17 +14,29 @@ from auditor.ports import Clock, Keep, Sessions
 
 _log = logging.getLogger(__name__)
 
-_CALLS_PER_ACCOUNT = 4
-"""Enough in flight to keep one account at its rate; the rest goes to other accounts."""
+_AT_LEAST = 4
+"""Accounts, where there are calls for them: one that hangs must not hold up all."""
+_CALLS_WHEN_CALM, _CALLS_WHEN_THROTTLED = 8, 2
+"""Calls in flight for each account that is read: what is read of an account is in memory."""
+_LOOK = 0.2
+"""Seconds between looks at whether AWS has told us to slow down."""
 
 
 def accounts_at_once(concurrency: int) -> int:
-    """Return how many accounts are best read at the same time with so many calls in flight."""
-    return max(min(concurrency, _CALLS_PER_ACCOUNT), concurrency // _CALLS_PER_ACCOUNT)
+    """Return how many accounts at most are read at the same time with so many calls in flight."""
+    return _accounts(concurrency, _CALLS_WHEN_THROTTLED)
+
+
+def _accounts(concurrency: int, calls: int) -> int:
+    return max(min(concurrency, _AT_LEAST), concurrency // calls)
 
 
 class InProcess:
-    """Reads accounts with at most `concurrency` calls in flight over all (port Auditing)."""
+    """Reads accounts with at most `concurrency` calls in flight over all (port Auditing).
+
+    A few accounts keep that many calls in flight, until AWS tells us to slow down: then each is
+    held to its own rate, and more are read beside it.
+    """
 
     def __init__(
         self,
@@ -36,8 +50,11 @@ class InProcess:
         self._sessions = sessions
         self._concurrency = concurrency
         self.at_once = accounts_at_once(concurrency)
-        self._bound = fanout.Bound(concurrency, expected=self.at_once)
-        self._open = 0
+        self._when_calm = _accounts(concurrency, _CALLS_WHEN_CALM)
+        self._bound = fanout.Bound(concurrency, expected=self._when_calm)
+        self._ended = anyio.Event()
+        self._open = self._queued = 0
+        self._slowed = False
         self._waiting = 0
         self._tally = tally
         self._clock = clock
@@ -45,8 +62,9 @@ class InProcess:
 
     async def audit(self, account: Account, keep: Keep, *, waiting: int) -> None:
         """Read one account and hand over what could be read of it, whatever ends the reading."""
-        self._open += 1
         self._waiting = waiting
+        await self._turn()
+        self._open += 1
         self._share_out()
         reading: AccountReading | None = None
         refused: AwsFailure | None = None
@@ -67,6 +85,8 @@ class InProcess:
             refused = failure
         finally:
             self._open -= 1
+            self._ended.set()
+            self._ended = anyio.Event()
             with fanout.shielded():
                 if reading is not None:
                     await keep(reading.conclude())
@@ -82,4 +102,20 @@ class InProcess:
 
     def _share_out(self) -> None:
         """Keep places for the accounts that will be open together, and for no more."""
-        self._bound.expect(min(self.at_once, self._open + self._waiting))
+        self._bound.expect(min(self._limit, self._open + self._queued + self._waiting))
+
+    @property
+    def _limit(self) -> int:
+        """How many accounts may be open by now."""
+        self._slowed |= self._tally.throttles > 0  # the tally may be taken and begun again
+        return self.at_once if self._slowed else self._when_calm
+
+    async def _turn(self) -> None:
+        """Wait until one more account may be read."""
+        self._queued += 1
+        try:
+            while self._open >= self._limit:
+                with anyio.move_on_after(_LOOK):
+                    await self._ended.wait()
+        finally:
+            self._queued -= 1

@@ -78,6 +78,22 @@ async def test_only_so_many_accounts_are_open_at_once() -> None:
     assert sessions.most_open == 4
 
 
+async def test_more_accounts_are_read_at_once_when_aws_says_to_slow_down() -> None:
+    sessions = FakeSessions({each: FakeIam({"amy": [a_key()]}) for each in ids(40)})
+    tally = Tally()
+    tally.throttled()
+    auditing = InProcess(sessions, concurrency=32, tally=tally, clock=FakeClock())
+
+    await Scan(
+        auditing,
+        store=SavedAccounts(),  # type: ignore[arg-type]
+        run_id="run-1",
+        tally=tally,
+    ).read([an_account(each) for each in ids(40)])
+
+    assert sessions.most_open == 16
+
+
 async def test_an_interrupted_scan_keeps_what_was_read_and_says_so() -> None:
     quick, slow = FakeIam({"amy": [a_key()]}), FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
     sessions = FakeSessions({"000000000001": quick, "000000000002": slow})
