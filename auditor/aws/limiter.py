@@ -15,7 +15,8 @@ from auditor.ports import Clock
 
 _DECREASE = 0.85
 _INCREASE = 1.0
-"""Calls a second that a rate grows by in each second without a throttled answer."""
+"""Calls a second that a rate grows by in the first second without a throttled answer; in each
+further one by so much more."""
 _SLOWEST = 0.5
 _SPAN = 1.0
 """Seconds over which the rate that got through is measured."""
@@ -24,7 +25,11 @@ _SETTLE = 0.5
 
 
 class Limiter:
-    """The rates of one account; calls of a group wait for their turn."""
+    """The rates of one account; calls of a group wait for their turn, other groups do not.
+
+    It only ever delays: whoever makes the calls says when one that is throttled again and again
+    fails, and that it fails as throttled, not as unavailable.
+    """
 
     def __init__(self, clock: Clock, random: Random) -> None:
         self._clock = clock
@@ -50,7 +55,9 @@ class Limiter:
         now = self._clock.monotonic()
         state.note(now)
         if state.rate is not None:
-            state.rate += 1.0 if state.rate < state.known else _INCREASE / state.rate
+            undisturbed = max(0.0, now - state.settled_at)
+            slowly = _INCREASE * (1 + undisturbed) / state.rate
+            state.rate += 1.0 if state.rate < state.known else slowly
 
     def throttled(self, group: str, *, retry_after: float | None = None) -> None:
         """Note an answer that said to slow down, and the seconds that it asked to wait, if any."""
@@ -61,7 +68,7 @@ class Limiter:
         if now < state.settled_at:
             return
         through = state.through(now)
-        current = through if state.rate is None else min(state.rate, max(through, _SLOWEST))
+        current = through if state.rate is None else min(state.rate, max(through, state.rate / 2))
         state.known = _DECREASE * current if state.rate is not None else float("inf")
         state.rate = max(_SLOWEST, _DECREASE * current)
         pause = (1 + self._random.random()) / state.rate  # so that many accounts don't act as one

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 _AT_LEAST = 4
 """Accounts, where there are calls for them: one that hangs must not hold up all."""
-_CALLS_WHEN_CALM, _CALLS_WHEN_THROTTLED = 8, 2
+_CALLS_WHEN_CALM, _CALLS_WHEN_THROTTLED = 10, 2
 """Calls in flight for each account that is read: what is read of an account is in memory."""
 _LOOK = 0.2
 """Seconds between looks at whether AWS has told us to slow down."""

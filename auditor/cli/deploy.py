@@ -1,0 +1,238 @@
+"""`iamaudit deploy …`: the roles that the tool enters, as code that others deploy."""
+
+from typing import Annotated
+
+import typer
+
+from auditor.cli import planning
+from auditor.errors import AuditError
+from auditor.wiring.deploy import (
+    Roles,
+    Trust,
+    WriteRole,
+    check_role,
+    make_trust,
+)
+from auditor.wiring.deploy import cloudformation as render_cloudformation
+from auditor.wiring.deploy import terraform as render_terraform
+from auditor.wiring.deploy import trust_policy as render_trust_policy
+
+deploy = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Print what makes the roles that the tool enters; nothing is deployed by it.",
+)
+
+TRUST, ROLES = "Trust", "Roles"
+TrustedAccounts = Annotated[
+    list[str],
+    typer.Option(
+        "--trusted-account",
+        metavar="ID",
+        rich_help_panel=TRUST,
+        help="account whose principals may assume the roles, as its own policies say; repeatable",
+    ),
+]
+TrustedPrincipals = Annotated[
+    list[str],
+    typer.Option(
+        "--trusted-principal",
+        metavar="ARN",
+        rich_help_panel=TRUST,
+        help="role or user that may assume the roles; repeatable",
+    ),
+]
+ExternalId = Annotated[
+    str | None,
+    typer.Option(
+        "--external-id",
+        envvar="IAMAUDIT_EXTERNAL_ID",
+        metavar="ID",
+        rich_help_panel=TRUST,
+        help="external id that whoever assumes the roles has to give",
+        show_default=False,
+    ),
+]
+OrganizationId = Annotated[
+    str | None,
+    typer.Option(
+        "--organization-id",
+        metavar="o-…",
+        rich_help_panel=TRUST,
+        help="organization that whoever assumes the roles has to be of",
+        show_default=False,
+    ),
+]
+AllowSourceIdentity = Annotated[
+    bool,
+    typer.Option(
+        "--allow-source-identity",
+        rich_help_panel=TRUST,
+        help="let a session carry a source identity (the other commands' --source-identity)",
+    ),
+]
+RoleOption = Annotated[
+    str,
+    typer.Option(
+        "--role-name",
+        metavar="NAME",
+        rich_help_panel=ROLES,
+        help="role for reading; may have a path before its name",
+    ),
+]
+WithWriteRole = Annotated[
+    bool,
+    typer.Option("--with-write-role", rich_help_panel=ROLES, help="make the role for changes, too"),
+]
+WriteRoleOption = Annotated[
+    str,
+    typer.Option(
+        "--write-role-name", metavar="NAME", rich_help_panel=ROLES, help="role for changing keys"
+    ),
+]
+WritePrincipals = Annotated[
+    list[str],
+    typer.Option(
+        "--write-principal",
+        metavar="ARN",
+        rich_help_panel=TRUST,
+        help="role or user that alone may assume the role for changes; repeatable",
+    ),
+]
+
+
+@deploy.command()
+def cloudformation(
+    *,
+    trusted_account: TrustedAccounts = [],
+    trusted_principal: TrustedPrincipals = [],
+    external_id: ExternalId = None,
+    organization_id: OrganizationId = None,
+    allow_source_identity: AllowSourceIdentity = False,
+    role_name: RoleOption = "iamaudit-read",
+    with_write_role: WithWriteRole = False,
+    write_role_name: WriteRoleOption = "iamaudit-write",
+    write_principal: WritePrincipals = [],
+    allow_delete: planning.AllowDelete = False,
+    allow_rotate: planning.AllowRotate = False,
+) -> None:
+    """Print a CloudFormation template of the roles, for a stack or a StackSet."""
+    trust = make_trust(
+        trusted_account,
+        trusted_principal,
+        external_id=external_id,
+        organization_id=organization_id,
+        source_identity=allow_source_identity,
+    )
+    roles = _roles(
+        trust,
+        role_name,
+        with_write_role=with_write_role,
+        write_role_name=write_role_name,
+        write_principal=write_principal,
+        allow_delete=allow_delete,
+        allow_rotate=allow_rotate,
+    )
+    typer.echo(render_cloudformation(roles), nl=False)
+
+
+@deploy.command()
+def terraform(
+    *,
+    trusted_account: TrustedAccounts = [],
+    trusted_principal: TrustedPrincipals = [],
+    external_id: ExternalId = None,
+    organization_id: OrganizationId = None,
+    allow_source_identity: AllowSourceIdentity = False,
+    role_name: RoleOption = "iamaudit-read",
+    with_write_role: WithWriteRole = False,
+    write_role_name: WriteRoleOption = "iamaudit-write",
+    write_principal: WritePrincipals = [],
+    allow_delete: planning.AllowDelete = False,
+    allow_rotate: planning.AllowRotate = False,
+) -> None:
+    """Print Terraform configuration of the roles."""
+    trust = make_trust(
+        trusted_account,
+        trusted_principal,
+        external_id=external_id,
+        organization_id=organization_id,
+        source_identity=allow_source_identity,
+    )
+    roles = _roles(
+        trust,
+        role_name,
+        with_write_role=with_write_role,
+        write_role_name=write_role_name,
+        write_principal=write_principal,
+        allow_delete=allow_delete,
+        allow_rotate=allow_rotate,
+    )
+    typer.echo(render_terraform(roles), nl=False)
+
+
+@deploy.command("trust-policy")
+def trust_policy(
+    *,
+    trusted_account: TrustedAccounts = [],
+    trusted_principal: TrustedPrincipals = [],
+    external_id: ExternalId = None,
+    organization_id: OrganizationId = None,
+    allow_source_identity: AllowSourceIdentity = False,
+) -> None:
+    """Print the trust policy of a role; `iamaudit permissions` prints what it is to be allowed."""
+    trust = make_trust(
+        trusted_account,
+        trusted_principal,
+        external_id=external_id,
+        organization_id=organization_id,
+        source_identity=allow_source_identity,
+    )
+    typer.echo(render_trust_policy(trust), nl=False)
+
+
+def _roles(
+    trust: Trust,
+    role_name: str,
+    *,
+    with_write_role: bool,
+    write_role_name: str,
+    write_principal: list[str],
+    allow_delete: bool,
+    allow_rotate: bool,
+) -> Roles:
+    """Return the roles that the options ask for; raise AuditError."""
+    read = check_role(role_name, option="--role-name")
+    if not with_write_role:
+        if allow_delete or allow_rotate or write_principal:
+            raise AuditError(
+                "only the role for changes deletes, rotates, or has principals of its own",
+                hint="add --with-write-role",
+            )
+        return Roles(role=read, trust=trust)
+    write = check_role(write_role_name, option="--write-role-name")
+    if write.name == read.name:
+        raise AuditError(
+            "both roles have the same name", hint="choose another with --write-role-name"
+        )
+    return Roles(
+        role=read,
+        trust=trust,
+        write=WriteRole(
+            role=write,
+            trust=trust if not write_principal else _of(trust, write_principal),
+            delete=allow_delete,
+            rotate=allow_rotate,
+        ),
+    )
+
+
+def _of(trust: Trust, principals: list[str]) -> Trust:
+    """Return the same conditions for other principals."""
+    return make_trust(
+        [],
+        principals,
+        external_id=trust.external_id,
+        organization_id=trust.organization_id,
+        source_identity=trust.source_identity,
+    )
