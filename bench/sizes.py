@@ -16,8 +16,8 @@ class Size:
     accounts: int = 20
     users: int = 500
     part: int = 10
-    latency_users: int = 300
-    throttled_users: int = 240
+    latency_users: int = 500
+    throttled_users: int = 400
     growth: tuple[int, int, int] = (10, 100, 1000)
     growth_users: int = 100
     large_runs: int = 3
