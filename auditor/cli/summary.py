@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.formats.overview import REPORTED, by_severity, overview, tally, verdict, worst
+from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import count, printable
 from auditor.model.account import OutcomeKind
@@ -84,7 +84,7 @@ def _where(exemption: Row) -> str:
 
 
 def _show_accounts(document: ReportStream, console: Console) -> None:
-    counts = tally(document.findings())
+    counts = document.tally()
     ids = worst(counts)
     if not ids:
         return

@@ -13,22 +13,25 @@ from typing import TextIO
 from jinja2 import Environment
 from markupsafe import Markup
 
-from auditor.formats.overview import REPORTED, by_severity, overview, tally, verdict, worst
+from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import environment, source
 from auditor.model.finding import finding_id
 
 SCRIPTS = ("report/data.js", "report/table.js", "report/page.js")
 STYLE = "report/style.css"
+_SHARED = ("rule_id", "title", "severity", "remedy")
 _account = itemgetter("account_id")
+_shared = itemgetter(*_SHARED)
+_own = itemgetter("id", "status", "user_name", "access_key_id", "message", "exemption")
+_of_key = itemgetter("slot", "status", "user_class", "created_at", "age_days", "idle_days")
+_of_use = itemgetter("state", "at", "service", "region", "reason")
 
 
 def write(document: ReportStream, out: TextIO) -> None:
-    """Write `document` to `out` as one HTML page, row by row."""
+    """Write `document` to `out` as one HTML page, a few rows at a time."""
     templates = environment()
-    page = templates.get_template("report.html.j2").stream(_page(document, templates))
-    page.enable_buffering(64)
-    for text in page:
+    for text in templates.get_template("report.html.j2").generate(_page(document, templates)):
         out.write(text)
 
 
@@ -41,24 +44,18 @@ def entries(document: ReportStream, names: Mapping[str, str | None]) -> Iterator
     kinds: dict[tuple[object, ...], int] = {}
     announced = None
     for finding, key in _with_keys(document.findings(), document.keys(), partition):
-        if _account(finding) != announced:
-            announced = _account(finding)
+        account_id = finding["account_id"]
+        if account_id != announced:
+            announced = account_id
             yield {"account": announced, "name": names.get(announced)}
-        shared = {name: finding[name] for name in ("rule_id", "title", "severity", "remedy")}
-        kind = (*shared.values(), *finding["controls"])
-        if kind not in kinds:
-            kinds[kind] = len(kinds)
-            yield {"kind": kinds[kind], **shared, "controls": finding["controls"]}
-        own = [finding[name] for name in ("id", "status", "user_name", "access_key_id")]
-        yield [kinds[kind], *own, finding["message"], finding["exemption"], _facts(key)]
-
-
-def _facts(key: Row | None) -> list[object] | None:
-    if key is None:
-        return None
-    own = ("slot", "status", "user_class", "created_at", "age_days", "idle_days")
-    use = ("state", "at", "service", "region", "reason")
-    return [key[name] for name in own] + [key["last_used"][name] for name in use]
+        kind = (*_shared(finding), *finding["controls"])
+        number = kinds.get(kind)
+        if number is None:
+            number = kinds[kind] = len(kinds)
+            shared = dict(zip(_SHARED, _shared(finding), strict=True))
+            yield {"kind": number, **shared, "controls": finding["controls"]}
+        facts = None if key is None else [*_of_key(key), *_of_use(key["last_used"])]
+        yield [number, *_own(finding), facts]
 
 
 def _with_keys(
@@ -97,7 +94,7 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
     """Return the names that `report.html.j2` and its partials use."""
     script, style = "\n".join(source(name) for name in SCRIPTS), source(STYLE)
     run, coverage, summary = document.run(), document.coverage(), document.summary()
-    accounts, counts = overview(document.accounts()), tally(document.findings())
+    accounts, counts = overview(document.accounts()), document.tally()
     return {
         "csp": _content_security_policy(script=script, style=style),
         "script": Markup(script),  # noqa: S704 -- our own file, and the policy pins its hash

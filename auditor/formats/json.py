@@ -1,4 +1,4 @@
-"""report.json: the document by its schema, rendered by a Jinja template, row by row."""
+"""report.json: the document by its schema, rendered by a Jinja template, a few rows at a time."""
 
 from typing import TextIO
 
@@ -6,12 +6,9 @@ from auditor.formats.stream import ReportStream
 from auditor.formats.templates import environment
 
 _TEMPLATE = "report.json.j2"
-_BUFFERED = 64
 
 
 def write(document: ReportStream, out: TextIO) -> None:
-    """Write the whole document, holding one row of it at a time."""
-    page = environment().get_template(_TEMPLATE).stream(document=document)
-    page.enable_buffering(_BUFFERED)
-    for text in page:
+    """Write the whole document, holding a few rows of it at a time."""
+    for text in environment().get_template(_TEMPLATE).generate(document=document):
         out.write(text)

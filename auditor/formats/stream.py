@@ -34,6 +34,10 @@ class ReportStream(Protocol):
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
         ...
 
+    def tally(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by account how many findings it has: open ones by severity, others by status."""
+        ...
+
     def exemptions(self) -> Iterator[Row]:
         """Yield `document.ExemptionPart`, in order of policy and place in it."""
         ...

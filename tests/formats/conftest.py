@@ -1,6 +1,6 @@
 """A fake document with builders for its parts; a part's defaults make an unremarkable run."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from auditor.formats.document import (
     Summary,
     Tool,
 )
+from auditor.formats.overview import tally
 from auditor.formats.stream import ReportStream, Row
 from auditor.model.finding import Severity, finding_id
 
@@ -294,6 +295,9 @@ class FakeDocument:
     def findings(self) -> Iterator[Row]:
         given = self.findings_given
         return given() if callable(given) else iter(given)
+
+    def tally(self) -> Mapping[str, Mapping[str, int]]:
+        return tally(self.findings())
 
     def summary(self) -> Row:
         counts = dict.fromkeys([*SEVERITIES, "exempt", "indeterminate"], 0)

@@ -1,0 +1,109 @@
+"""Keys and findings for a report: a million of each, so what is done for one is little."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from auditor.model.unknown import Unknown
+from auditor.store.encoding import loads
+from auditor.store.reading import Row, RunReading
+
+_KEYS = """
+SELECT access_key.account_id, access_key.user_name, user.arn, user_class,
+  access_key.id, slot, status, access_key.created_at,
+  last_used_state, last_used_at, last_used_service, last_used_region, unknown, violations
+FROM access_key
+JOIN user ON user.run_id = access_key.run_id
+  AND user.account_id = access_key.account_id AND user.name = access_key.user_name
+LEFT JOIN judged_key ON judged_key.run_id = access_key.run_id
+  AND judged_key.account_id = access_key.account_id
+  AND judged_key.user_name = access_key.user_name AND judged_key.position = access_key.position
+WHERE access_key.run_id = ?
+ORDER BY access_key.account_id, access_key.user_name, access_key.id, slot
+"""
+_FINDINGS = """
+SELECT id, rule_id, title, severity, status, account_id, user_name, access_key_id, message,
+  remedy, exemption, controls
+FROM finding WHERE run_id = ?
+ORDER BY account_id, user_name, access_key_id, position, rule_id
+"""
+_DISTINCT = 1024
+"""How many lists and reasons are remembered: a policy has few of them, and keys share them."""
+
+
+def keys(run: RunReading, now: datetime) -> Iterator[Row]:
+    """Yield `document.Key`, in order of account, user and key; rows share what is equal."""
+    for (
+        account_id, user_name, user_arn, user_class, access_key_id, slot, status, created_at,
+        state, used_at, service, region, unknown, violations,
+    ) in run.tuples(_KEYS):  # fmt: skip
+        age = _days(created_at, now)
+        yield {
+            "account_id": account_id,
+            "user_name": user_name,
+            "user_arn": user_arn,
+            "user_class": user_class,
+            "access_key_id": access_key_id,
+            "slot": slot,
+            "status": status,
+            "created_at": created_at,
+            "age_days": age,
+            "idle_days": _idle(state, used_at, age, now),
+            "last_used": {
+                "state": state,
+                "at": used_at,
+                "service": service,
+                "region": region,
+                "reason": None if unknown is None else _reason(unknown),
+            },
+            "violations": _list(violations or "[]"),
+        }
+
+
+def findings(run: RunReading) -> Iterator[Row]:
+    """Yield `document.FindingPart`, in order of account, user, key and rule; likewise."""
+    for (
+        finding_id, rule_id, title, severity, status, account_id, user_name, access_key_id,
+        message, remedy, exemption, controls,
+    ) in run.tuples(_FINDINGS):  # fmt: skip
+        yield {
+            "id": finding_id,
+            "rule_id": rule_id,
+            "title": title,
+            "severity": severity,
+            "status": status,
+            "account_id": account_id,
+            "user_name": user_name,
+            "access_key_id": access_key_id,
+            "message": message,
+            "remedy": remedy,
+            "exemption": exemption,
+            "controls": _list(controls),
+        }
+
+
+def _days(since: str | None, now: datetime) -> int | None:
+    """Return the whole days since then, none where it lies ahead."""
+    return None if since is None else max((now - datetime.fromisoformat(since)).days, 0)
+
+
+def _idle(state: str, used_at: str | None, age: int | None, now: datetime) -> int | None:
+    """Return the days since the last use, since its making for a key never used."""
+    match state:
+        case "used":
+            return _days(used_at, now)
+        case "never":
+            return age
+        case _:
+            return None
+
+
+@lru_cache(_DISTINCT)
+def _list(text: str) -> Sequence[str]:
+    names: list[str] = loads(text)
+    return names
+
+
+@lru_cache(_DISTINCT)
+def _reason(text: str) -> str:
+    return Unknown(**loads(text)).reason

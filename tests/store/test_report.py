@@ -1,0 +1,145 @@
+"""What a report is told of a stored run that was judged."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from auditor.engine.judgement import RunJudge
+from auditor.formats.overview import tally
+from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed
+from auditor.model.inventory import AccountInventory
+from auditor.store.report import StoredReport
+from auditor.store.runs import SqliteRunStore
+from auditor.wiring import load_policies
+from tests.builders import (
+    DENIED,
+    NOW,
+    a_key,
+    a_run,
+    a_user_with,
+    ago,
+    an_account,
+    an_inventory,
+    used,
+)
+
+POLICIES = load_policies(("baseline",))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
+    store = SqliteRunStore(tmp_path / "iamaudit.db")
+    yield store
+    store.close()
+
+
+def judged(store: SqliteRunStore, inventories: Sequence[AccountInventory]) -> StoredReport:
+    store.begin(a_run(), [inventory.account for inventory in inventories])
+    for inventory in inventories:
+        store.save("run-1", inventory)
+    judge = RunJudge(store, "run-1", POLICIES, partition="aws", now=NOW)
+    store.record("run-1", judge.judged(), judge.results)
+    return StoredReport(store.connection, "run-1", version="0")
+
+
+def an_organization() -> list[AccountInventory]:
+    """Return accounts with open findings of several severities, with unknown uses, with none."""
+    old = a_key("AKIA1", days_old=500, last_use=used(days=400))
+    unread = a_key("AKIA2", days_old=500, last_use=DENIED)
+    return [
+        an_inventory(
+            a_user_with(old, unread, admin=True),
+            a_user_with(a_key("AKIA3", days_old=40), name="bob"),
+            account=an_account("1" * 12),
+        ),
+        an_inventory(a_user_with(unread), account=an_account("2" * 12)),
+        an_inventory(a_user_with(a_key("AKIA4")), account=an_account("3" * 12)),
+    ]
+
+
+def test_findings_are_counted_by_account(store: SqliteRunStore) -> None:
+    report = judged(store, an_organization())
+
+    counts = report.tally()
+
+    assert counts == tally(report.findings())
+    assert counts.keys() == {"1" * 12, "2" * 12}
+    assert counts["2" * 12] == {"medium": 1, "indeterminate": 2}
+
+
+def test_the_summary_adds_up_the_accounts(store: SqliteRunStore) -> None:
+    report = judged(store, an_organization())
+
+    summary = report.summary()
+
+    findings = list(report.findings())
+    for severity, number in summary["open"].items():
+        assert number == sum(
+            (each["status"], each["severity"]) == ("open", severity) for each in findings
+        )
+    for status in ("exempt", "indeterminate"):
+        assert summary[status] == sum(each["status"] == status for each in findings)
+    assert sum(summary["open"].values()) + summary["indeterminate"] == len(findings)
+
+
+@pytest.mark.parametrize(
+    ("last_use", "days_old", "ages"),
+    [
+        (used(days=2.9), 40.9, (40, 2)),
+        (NeverUsed(), 40.9, (40, 40)),
+        (DENIED, 40.9, (40, None)),
+        (used(days=-3), -5, (0, 0)),
+    ],
+)
+def test_ages_are_whole_days_and_never_negative(
+    last_use: LastUse, days_old: float, ages: tuple[int, int | None], store: SqliteRunStore
+) -> None:
+    key = a_key(days_old=days_old, last_use=last_use)
+
+    [told] = judged(store, [an_inventory(a_user_with(key))]).keys()
+
+    assert (told["age_days"], told["idle_days"]) == ages
+
+
+def test_a_key_whose_making_is_unknown_has_no_age(store: SqliteRunStore) -> None:
+    key = AccessKey(id=None, slot=1, status=KeyStatus.ACTIVE, created_at=None, last_use=used())
+
+    [told] = judged(store, [an_inventory(a_user_with(key))]).keys()
+
+    assert (told["created_at"], told["age_days"], told["idle_days"]) == (None, None, 1)
+
+
+def test_keys_come_in_order_of_id_and_of_slot(store: SqliteRunStore) -> None:
+    keys = (a_key("AKIA2"), a_key("AKIA1"))
+    slots = tuple(
+        replace(a_key(), id=None, slot=slot, created_at=ago(days=slot)) for slot in (2, 1)
+    )
+    users = (a_user_with(*keys, name="bob"), a_user_with(*slots, name="amy"))
+
+    report = judged(store, [an_inventory(*users)])
+
+    told = [(key["user_name"], key["access_key_id"] or key["slot"]) for key in list(report.keys())]
+    assert told == [("amy", 1), ("amy", 2), ("bob", "AKIA1"), ("bob", "AKIA2")]
+
+
+def test_the_reason_of_an_unknown_use_is_told(store: SqliteRunStore) -> None:
+    [key] = judged(store, [an_inventory(a_user_with(a_key(last_use=DENIED)))]).keys()
+
+    assert key["last_used"] == {
+        "state": "unknown",
+        "at": None,
+        "service": None,
+        "region": None,
+        "reason": "iam:GetAccessKeyLastUsed denied",
+    }
+
+
+def test_a_key_that_was_not_judged_breaks_no_rule(store: SqliteRunStore) -> None:
+    store.begin(a_run(), [an_account()])
+    store.save("run-1", an_inventory(a_user_with(a_key())))
+
+    [key] = StoredReport(store.connection, "run-1", version="0").keys()
+
+    assert (key["user_class"], key["violations"]) == (None, [])
