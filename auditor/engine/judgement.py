@@ -1,7 +1,7 @@
 """Judging a stored run: every key by every policy, as a stream."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from auditor.model.access_key import AccessKey, NeverUsed, Used
@@ -23,10 +23,10 @@ from auditor.policy.compliance import control_of, root_only
 from auditor.policy.evaluate import (
     Judgement,
     Verdict,
-    judge_user,
+    judge_keys,
     rules_that_root_keys_could_break,
 )
-from auditor.policy.facts import age, idle
+from auditor.policy.facts import age, facts_of_keys, idle
 from auditor.ports import RunStore
 
 
@@ -50,7 +50,7 @@ class RunJudge:
         self._counts: dict[str, dict[str, Counts]] = {
             name: {} for policy in policies for rule in policy.rules for name in rule.controls
         }
-        self._per_key = [name for name in self._counts if control_of(name).unit is Unit.KEY]
+        self._per_key = {name for name in self._counts if control_of(name).unit is Unit.KEY}
         self._exempted: Counter[tuple[str, int]] = Counter()
         self._unread: Counter[tuple[str, int]] = Counter()
 
@@ -63,14 +63,18 @@ class RunJudge:
             if inventory.outcome in {OutcomeKind.SKIPPED, OutcomeKind.UNREACHABLE}:
                 continue
             whole: dict[str, set[FindingStatus]] = defaultdict(set)
+            keys = 0
             self._open_counts(inventory)
             for user in self._store.users(self._run_id, inventory.account.id):
-                for judged, by_control in self._judge_user(inventory, user):
+                for judged in self._judge_user(inventory, user):
+                    by_control = _by_control(judged.findings)
                     for name, statuses in by_control.items():
                         whole[name] |= statuses
                     if not user.identity.root:
+                        keys += 1
                         self._count_key(inventory, by_control)
                     yield judged
+            self._count_passed(inventory, keys)
             if inventory.root_keys_unknown is not None:
                 rules = self._for_root_keys(inventory)
                 for name in {name for rule in rules for name in rule.controls}:
@@ -106,64 +110,64 @@ class RunJudge:
                 unread=self._unread[key],
             )
 
-    def _judge_user(
-        self, inventory: AccountInventory, user: UserInventory
-    ) -> Iterator[tuple[JudgedKey, Mapping[str, set[FindingStatus]]]]:
-        streams = [
-            judge_user(inventory.account, self._partition, user, policy, now=self._now)
-            for policy in self._policies
-        ]
+    def _judge_user(self, inventory: AccountInventory, user: UserInventory) -> Iterator[JudgedKey]:
+        keys = facts_of_keys(inventory.account, self._partition, user, self._now)
+        streams = [judge_keys(keys, policy, now=self._now) for policy in self._policies]
         for position, judgements in enumerate(zip(*streams, strict=True)):
-            key = user.keys[position]
-            findings: list[Finding] = []
-            by_control: dict[str, set[FindingStatus]] = defaultdict(set)
-            for verdict in (each for judgement in judgements for each in judgement.verdicts):
-                if verdict.kind is VerdictKind.PASS:
-                    continue
-                finding = self._finding(inventory, user, key, verdict)
-                findings.append(finding)
-                for name in finding.controls:
-                    by_control[name].add(finding.status)
+            findings = self._findings(inventory, user, user.keys[position], judgements)
             violations = [
                 finding.rule_id
                 for finding in findings
                 if finding.status is not FindingStatus.INDETERMINATE
             ]
-            yield (
-                JudgedKey(
-                    account_id=inventory.account.id,
-                    user_name=user.identity.name,
-                    position=position,
-                    user_class=_same_class(judgements),
-                    violations=tuple(sorted(violations)),
-                    findings=tuple(findings),
-                ),
-                by_control,
+            yield JudgedKey(
+                account_id=inventory.account.id,
+                user_name=user.identity.name,
+                position=position,
+                user_class=_same_class(judgements),
+                violations=tuple(sorted(violations)),
+                findings=findings,
             )
 
-    def _finding(
-        self, inventory: AccountInventory, user: UserInventory, key: AccessKey, verdict: Verdict
-    ) -> Finding:
-        status = FindingStatus.OPEN
-        if verdict.kind is VerdictKind.INDETERMINATE:
-            status = FindingStatus.INDETERMINATE
-        elif verdict.exemption is not None:
-            status = FindingStatus.EXEMPT
-            self._exempted[_name(verdict.exemption)] += 1
-        elif verdict.unread is not None:
-            self._unread[_name(verdict.unread)] += 1
-        return self._make(
-            verdict.rule,
-            account_id=inventory.account.id,
-            user_name=user.identity.name,
-            key=key,
-            title=verdict.title,
-            status=status,
-            message=_message(verdict, key, self._now),
-            exemption=verdict.exemption.reason if verdict.exemption else None,
-            unread=verdict.unread.reason if verdict.unread else None,
-            unknown=verdict.unknown,
+    def _findings(
+        self,
+        inventory: AccountInventory,
+        user: UserInventory,
+        key: AccessKey,
+        judgements: Sequence[Judgement],
+    ) -> tuple[Finding, ...]:
+        found = [
+            verdict
+            for judgement in judgements
+            for verdict in judgement.verdicts
+            if verdict.kind is not VerdictKind.PASS
+        ]
+        if not found:
+            return ()
+        account_id, user_name = inventory.account.id, user.identity.name
+        told = ", ".join(_circumstances(key, self._now))
+        return tuple(
+            self._finding(
+                verdict,
+                self._status(verdict),
+                account_id=account_id,
+                user_name=user_name,
+                key=key,
+                message=_message(verdict, told),
+            )
+            for verdict in found
         )
+
+    def _status(self, verdict: Verdict) -> FindingStatus:
+        """Return what comes of a verdict, and count its exemption."""
+        if verdict.kind is VerdictKind.INDETERMINATE:
+            return FindingStatus.INDETERMINATE
+        if verdict.exemption is not None:
+            self._exempted[_name(verdict.exemption)] += 1
+            return FindingStatus.EXEMPT
+        if verdict.unread is not None:
+            self._unread[_name(verdict.unread)] += 1
+        return FindingStatus.OPEN
 
     def _for_root_keys(self, inventory: AccountInventory) -> list[CompiledRule]:
         """Return the rules that root keys could break, the gravest first."""
@@ -180,17 +184,18 @@ class RunJudge:
         self, inventory: AccountInventory, unknown: Unknown, rules: Sequence[CompiledRule]
     ) -> JudgedKey:
         """Return one indeterminate finding for the account, of the gravest rule."""
-        finding = self._make(
-            rules[0],
+        finding = self._finding(
+            Verdict(
+                rule=rules[0],
+                kind=VerdictKind.INDETERMINATE,
+                title=rules[0].titles[ROOT_CLASS],
+                unknown=unknown,
+            ),
+            FindingStatus.INDETERMINATE,
             account_id=inventory.account.id,
             user_name=ROOT_USER_NAME,
             key=None,
-            title=rules[0].titles[ROOT_CLASS],
-            status=FindingStatus.INDETERMINATE,
             message=f"whether the root user has access keys is not known, {unknown.reason}",
-            exemption=None,
-            unread=None,
-            unknown=unknown,
         )
         return JudgedKey(
             account_id=inventory.account.id,
@@ -201,31 +206,27 @@ class RunJudge:
             findings=(finding,),
         )
 
-    def _make(
+    def _finding(
         self,
-        rule: CompiledRule,
+        verdict: Verdict,
+        status: FindingStatus,
         *,
         account_id: str,
         user_name: str,
         key: AccessKey | None,
-        title: str,
-        status: FindingStatus,
         message: str,
-        exemption: str | None,
-        unread: str | None,
-        unknown: Unknown | None,
     ) -> Finding:
-        name = "unknown" if key is None else key.id or f"slot-{key.slot}"
+        rule, unknown = verdict.rule, verdict.unknown
         return Finding(
             id=finding_id(
                 partition=self._partition,
                 account_id=account_id,
                 user_name=user_name,
-                key=name,
+                key="unknown" if key is None else key.id or f"slot-{key.slot}",
                 rule_id=rule.id,
             ),
             rule_id=rule.id,
-            title=title,
+            title=verdict.title,
             severity=rule.severity,
             status=status,
             account_id=account_id,
@@ -234,8 +235,8 @@ class RunJudge:
             message=message,
             remedy=rule.remedy,
             controls=rule.controls,
-            exemption=exemption,
-            exemption_unread=unread,
+            exemption=verdict.exemption.reason if verdict.exemption else None,
+            exemption_unread=verdict.unread.reason if verdict.unread else None,
             unknown_operation=unknown.operation if unknown else None,
             unknown_code=unknown.code if unknown else None,
         )
@@ -247,8 +248,15 @@ class RunJudge:
     def _count_key(
         self, inventory: AccountInventory, by_control: Mapping[str, set[FindingStatus]]
     ) -> None:
+        for name, statuses in by_control.items():
+            if name in self._per_key:
+                self._counts[name][inventory.account.id].add(statuses)
+
+    def _count_passed(self, inventory: AccountInventory, keys: int) -> None:
+        """Count those of the account's keys that nothing was found about."""
         for name in self._per_key:
-            self._counts[name][inventory.account.id].add(by_control.get(name, ()))
+            counts = self._counts[name][inventory.account.id]
+            counts.passed = keys - counts.failed - counts.exempt - counts.indeterminate
 
     def _count_account(
         self, inventory: AccountInventory, whole: Mapping[str, set[FindingStatus]]
@@ -267,6 +275,14 @@ class RunJudge:
                 counts.add(statuses)
 
 
+def _by_control(findings: Iterable[Finding]) -> dict[str, set[FindingStatus]]:
+    statuses: dict[str, set[FindingStatus]] = {}
+    for finding in findings:
+        for name in finding.controls:
+            statuses.setdefault(name, set()).add(finding.status)
+    return statuses
+
+
 def _name(exemption: CompiledExemption) -> tuple[str, int]:
     return exemption.policy_id, exemption.position
 
@@ -277,14 +293,15 @@ def _same_class(judgements: Sequence[Judgement]) -> str | None:
     return classes.pop() if len(classes) == 1 else None
 
 
-def _message(verdict: Verdict, key: AccessKey, now: datetime) -> str:
-    """Say what was found about this key, in one line."""
+def _message(verdict: Verdict, told: str) -> str:
+    """Say what was found about a key, in one line; `told` are its circumstances."""
     if verdict.unknown is not None:
         return f"{verdict.title}: could not be judged, {verdict.unknown.reason}"
-    told = f"{verdict.title}: {', '.join(_circumstances(key, now))}"
+    message = f"{verdict.title}: {told}"
     if verdict.unread is None:
-        return told
-    return f"{told}; may be exempt ({verdict.unread.reason}), but what that asks could not be read"
+        return message
+    doubt = f"may be exempt ({verdict.unread.reason}), but what that asks could not be read"
+    return f"{message}; {doubt}"
 
 
 def _circumstances(key: AccessKey, now: datetime) -> Iterator[str]:

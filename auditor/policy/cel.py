@@ -5,10 +5,11 @@ See docs/decisions/0003-cel-runtime.md.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
@@ -89,13 +90,63 @@ class Condition:
         return Unbound(missing[1])
 
 
+class Conditions:
+    """Several conditions, decided at once: asking CEL costs more than what it then does."""
+
+    def __init__(self, environment: "Environment", conditions: Iterable[Condition]) -> None:
+        self._environment = environment
+        self._conditions = tuple(conditions)
+        self._all = tuple(range(len(self._conditions)))
+        self._facts = frozenset(fact for each in self._conditions for fact in each.facts)
+        self._joined = lru_cache(maxsize=256)(self._join)
+        """By what is unknown: that is the same for many keys."""
+
+    def decide(self, facts: "Activation") -> Sequence[bool | None]:
+        """Return what each comes to; None for one that may have no answer, to be asked by itself.
+
+        One that looks at something unknown would leave all of them without an answer.
+        """
+        known = facts.values.keys()
+        places = self._all
+        if not self._facts <= known:
+            places = tuple(at for at in places if self._conditions[at].facts <= known)
+        joined = self._joined(places)
+        told = joined.eval(data=facts.values).plain_value() if joined else None
+        if not isinstance(told, list):
+            return [None] * len(self._conditions)
+        if places is self._all:
+            return told
+        found = dict(zip(places, told, strict=True))
+        return [found.get(at) for at in self._all]
+
+    def _join(self, places: tuple[int, ...]) -> Any:
+        """Return them as one expression; None where it is longer than an expression may be.
+
+        Each has its own line, as it may end in a comment.
+        """
+        text = ", ".join(f"({self._conditions[at].text}\n)" for at in places)
+        try:
+            return self._environment.native.compile(f"[{text}]")
+        except RuntimeError:
+            return None
+
+
 class Activation:
     """Facts bound to their values, to be looked at by several conditions."""
 
-    __slots__ = ("native",)
+    __slots__ = ("_environment", "_native", "values")
 
     def __init__(self, environment: "Environment", values: Mapping[str, object]) -> None:
-        self.native = environment.native.Activation(values)
+        self.values = values
+        self._environment = environment
+        self._native: Any = None
+
+    @property
+    def native(self) -> Any:
+        """The runtime's own, made where conditions are asked one by one."""
+        if self._native is None:
+            self._native = self._environment.native.Activation(self.values)
+        return self._native
 
 
 class Environment:

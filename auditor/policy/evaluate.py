@@ -1,8 +1,11 @@
 """Judging keys: facts and a policy in, verdicts out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
+from itertools import repeat
+from typing import TypeAlias
 
 from auditor.errors import PolicyError
 from auditor.model.account import Account
@@ -20,7 +23,10 @@ from auditor.policy.compiled import (
     ParameterValues,
 )
 from auditor.policy.exemptions import applies
-from auditor.policy.facts import Case, Facts, cases, facts_of, shared_values
+from auditor.policy.facts import Case, Facts, Values, facts_of_keys, shared_values
+
+Standing: TypeAlias = tuple[list[str], Unknown | None]
+"""The classes that a user may be of, and what is missing to tell them apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +62,21 @@ def judge_user(
 
     Raises PolicyError where a condition fails for another reason than an unknown fact.
     """
-    shared = shared_values(account, partition, user.identity, now)
-    for case in cases(account, partition, user):
-        user_class, verdicts = judge(facts_of(case, shared, now), policy, now=now)
-        yield Judgement(case=case, user_class=user_class, verdicts=verdicts)
+    yield from judge_keys(facts_of_keys(account, partition, user, now), policy, now=now)
+
+
+def judge_keys(
+    keys: Iterable[tuple[Case, Facts]], policy: CompiledPolicy, *, now: datetime
+) -> Iterator[Judgement]:
+    """Judge keys of one user, given with their facts, as `judge_user` does."""
+    standing: Standing | None = None
+    for case, facts in keys:
+        judge = Judge(facts, policy, now)
+        if standing is None or policy.classes_look_at_keys:
+            standing = judge.classes()
+        yield Judgement(
+            case=case, user_class=_one_of(standing[0]), verdicts=judge.verdicts(*standing)
+        )
 
 
 def judge(
@@ -71,8 +88,7 @@ def judge(
     """
     judge = Judge(facts, policy, now)
     classes, unknown = judge.classes()
-    verdicts = tuple(judge.verdict(rule, classes, unknown) for rule in policy.rules)
-    return (classes[0] if len(classes) == 1 else None), verdicts
+    return _one_of(classes), judge.verdicts(classes, unknown)
 
 
 def rules_that_root_keys_could_break(
@@ -125,17 +141,22 @@ class Judge:
         self._now = now
         self._activations: dict[tuple[int, str, int], Activation] = {}
 
-    def classes(self) -> tuple[list[str], Unknown | None]:
+    def classes(self) -> Standing:
         """Return the classes the user may be of, and what is missing to tell them apart."""
         if self._facts.known["user.root"]:
             return [ROOT_CLASS], None
+        if not self._policy.classes:
+            return [DEFAULT_CLASS], None
         possible: list[str] = []
         missing: Unknown | None = None
-        known = {**self._facts.known, **self._policy.values}
-        bound = {name: known[name] for name in self._policy.class_facts if name in known}
+        named = self._policy.class_facts
+        bound = _only(named, self._facts.known) | _only(named, self._policy.values)
         activation = Activation(self._policy.environment, bound)
-        for each in self._policy.classes:
-            decided = _decide(self._policy, each.name, each.when, activation)
+        answers = self._policy.class_whens.decide(activation)
+        for each, answer in zip(self._policy.classes, answers, strict=True):
+            decided: bool | Unbound | None = answer
+            if decided is None:
+                decided = _decide(self._policy, each.name, each.when, activation)
             if isinstance(decided, Unbound):
                 missing = missing or self._why(each.name, decided)
                 possible.append(each.name)
@@ -143,36 +164,52 @@ class Judge:
                 return [*possible, each.name], missing
         return [*possible, DEFAULT_CLASS], missing
 
+    def verdicts(self, classes: list[str], class_unknown: Unknown | None) -> tuple[Verdict, ...]:
+        """Return one verdict per rule, in the policy's order."""
+        rules = self._policy.rules
+        answers = [self._answers(name) for name in classes]
+        if len(classes) == 1:
+            return tuple(map(self._verdict_in, rules, repeat(classes[0]), answers[0]))
+        return tuple(
+            _agreed(rule, map(self._verdict_in, repeat(rule), classes, each), class_unknown)
+            for rule, *each in zip(rules, *answers, strict=True)
+        )
+
     def verdict(
         self, rule: CompiledRule, classes: list[str], class_unknown: Unknown | None
     ) -> Verdict:
-        """Judge under each possible class: equal verdicts stand, else it is indeterminate."""
-        first = self._verdict_in(rule, classes[0])
-        for name in classes[1:]:
-            other = self._verdict_in(rule, name)
-            if other.kind is not first.kind:
-                return Verdict(
-                    rule=rule,
-                    kind=VerdictKind.INDETERMINATE,
-                    title=rule.title,
-                    unknown=first.unknown or other.unknown or class_unknown,
-                )
-            first = _agreed(first, other)
-        return first
+        """Return what one rule says."""
+        verdicts = (self._verdict_in(rule, name) for name in classes)
+        return _agreed(rule, verdicts, class_unknown)
 
     def activation(self, rule: CompiledRule, user_class: str) -> Activation:
         """Return what the rule's condition looks at, for a user of this class."""
         return self._activation(self._policy.environment, user_class, rule.values[user_class])
 
-    def _verdict_in(self, rule: CompiledRule, user_class: str) -> Verdict:
-        decided = _decide(self._policy, rule.id, rule.when, self.activation(rule, user_class))
+    def _answers(self, user_class: str) -> list[bool | None]:
+        """Return what each rule's condition comes to; None where it has to be asked by itself."""
+        answers: list[bool | None] = [None] * len(self._policy.rules)
+        for group in self._policy.groups[user_class]:
+            activation = self._activation(self._policy.environment, user_class, group.values)
+            for place, answer in zip(group.places, group.whens.decide(activation), strict=True):
+                answers[place] = answer
+        return answers
+
+    def _verdict_in(
+        self, rule: CompiledRule, user_class: str, answer: bool | None = None
+    ) -> Verdict:
+        decided: bool | Unbound | None = answer
+        if decided is None:
+            decided = _decide(self._policy, rule.id, rule.when, self.activation(rule, user_class))
+        if decided is False:
+            return _plain(rule, user_class, VerdictKind.PASS)
         title = rule.titles[user_class]
         if isinstance(decided, Unbound):
             unknown = self._why(rule.id, decided)
             return Verdict(rule=rule, kind=VerdictKind.INDETERMINATE, title=title, unknown=unknown)
-        if not decided:
-            return Verdict(rule=rule, kind=VerdictKind.PASS, title=title)
         exemption, unread = self._exemption(rule, user_class)
+        if exemption is None and unread is None:
+            return _plain(rule, user_class, VerdictKind.VIOLATION)
         return Verdict(
             rule=rule,
             kind=VerdictKind.VIOLATION,
@@ -217,8 +254,7 @@ class Judge:
         if found is None:
             bound = self._facts.known
             if environment is self._policy.environment:  # binding what nothing looks at takes time
-                named = self._policy.looked_at
-                bound = {name: value for name, value in bound.items() if name in named}
+                bound = _only(self._policy.looked_at, bound)
             bound = {**bound, "user.class": user_class, **values}
             found = self._activations[key] = Activation(environment, bound)
         return found
@@ -230,7 +266,38 @@ class Judge:
         return unknown
 
 
-def _agreed(first: Verdict, other: Verdict) -> Verdict:
+@lru_cache(maxsize=4096)
+def _plain(rule: CompiledRule, user_class: str, kind: VerdictKind) -> Verdict:
+    """Return a verdict that needs no reason: one for all the keys that get it."""
+    return Verdict(rule=rule, kind=kind, title=rule.titles[user_class])
+
+
+def _one_of(classes: list[str]) -> str | None:
+    return classes[0] if len(classes) == 1 else None
+
+
+def _only(names: Iterable[str], known: Mapping[str, object]) -> Values:
+    return {name: known[name] for name in names if name in known}
+
+
+def _agreed(
+    rule: CompiledRule, verdicts: Iterator[Verdict], class_unknown: Unknown | None
+) -> Verdict:
+    """Return the verdict of all possible classes: equal ones stand, else it is indeterminate."""
+    first = next(verdicts)
+    for other in verdicts:
+        if other.kind is not first.kind:
+            return Verdict(
+                rule=rule,
+                kind=VerdictKind.INDETERMINATE,
+                title=rule.title,
+                unknown=first.unknown or other.unknown or class_unknown,
+            )
+        first = _common(first, other)
+    return first
+
+
+def _common(first: Verdict, other: Verdict) -> Verdict:
     """Return the verdict that holds in both classes: what only one of them says is left out."""
     exemption = first.exemption if other.exemption else None
     lost = first.exemption or other.exemption

@@ -13,7 +13,7 @@ from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Unknown
+from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
 from auditor.policy.catalogue import FACTS
 
 Values: TypeAlias = dict[str, object]
@@ -47,11 +47,21 @@ def facts_of(case: Case, shared: Values, now: datetime) -> Facts:
     return Facts(known=shared | key_values(case, now), missing=partial(why_unknown, case=case))
 
 
+def facts_of_keys(
+    account: Account, partition: str, user: UserInventory, now: datetime
+) -> list[tuple[Case, Facts]]:
+    """Return one case per key of the user, in the inventory's order, with its facts."""
+    if not user.keys:
+        return []
+    shared = shared_values(account, partition, user.identity, now)
+    return [(case, facts_of(case, shared, now)) for case in cases(account, partition, user)]
+
+
 def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Case]:
     """Yield one case per key of the user, in the inventory's order."""
     active = [key for key in user.keys if key.active]
     dated = len(active) == 1 or all(key.created_at is not None for key in active)
-    newest = max(active, key=_seniority, default=None)
+    newest = max(active, key=_seniority) if len(active) > 1 else next(iter(active), None)
     for key in user.keys:
         yield Case(
             account=account,
@@ -75,9 +85,12 @@ def idle(key: AccessKey, now: datetime) -> timedelta | None:
     return age(key, now) if isinstance(key.last_use, NeverUsed) else None
 
 
+_NO_TIME = timedelta()
+
+
 def _since(then: datetime, now: datetime) -> timedelta:
     """Return the time that passed, never negative; in UTC, since zones skip and repeat hours."""
-    return max(now.astimezone(UTC) - then.astimezone(UTC), timedelta())
+    return max(now.astimezone(UTC) - then, _NO_TIME)
 
 
 def shared_values(account: Account, partition: str, identity: Identity, now: datetime) -> Values:
@@ -91,8 +104,8 @@ def shared_values(account: Account, partition: str, identity: Identity, now: dat
         "user.tags": identity.tags,
         "user.password_enabled": identity.password_enabled,
         "user.mfa": identity.mfa,
-        "user.groups": identity.groups,
-        "user.policies": identity.policies,
+        "user.groups": _listed(identity.groups),
+        "user.policies": _listed(identity.policies),
         "user.admin": identity.admin,
         "user.quarantined": identity.quarantined,
         "account.id": account.id,
@@ -102,22 +115,31 @@ def shared_values(account: Account, partition: str, identity: Identity, now: dat
         "account.partition": partition,
         "now": now,
     }
-    return _known(values)
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and not isinstance(value, Unknown)
+    }
 
 
 def key_values(case: Case, now: datetime) -> Values:
     """Return the known facts about one key."""
     key, use = case.key, case.key.last_use
     values: Values = {
-        "key.id": key.id,
         "key.active": key.active,
         "key.status": key.status.value,
-        "key.created": key.created_at,
-        "key.age": age(key, now),
-        "key.idle": idle(key, now),
-        "key.newest": case.newest,
         "user.active_keys": case.active_keys,
     }
+    if key.id is not None:
+        values["key.id"] = key.id
+    if key.created_at is not None:
+        values["key.created"] = key.created_at
+        values["key.age"] = _since(key.created_at, now)
+    if case.newest is not None:
+        values["key.newest"] = case.newest
+    unused = idle(key, now)
+    if unused is not None:
+        values["key.idle"] = unused
     match use:
         case Used():
             values["key.last_used.state"] = "used"
@@ -130,7 +152,7 @@ def key_values(case: Case, now: datetime) -> Values:
             values["key.last_used.region"] = ""
         case Unknown():
             pass
-    return _known(values)
+    return values
 
 
 def why_unknown(fact: str, case: Case) -> Unknown | None:
@@ -167,12 +189,8 @@ def _not_asked(fact: str) -> Unknown:
     return Unknown(operation=FACTS[fact].source, code=NOT_ASKED)
 
 
-def _known(values: Values) -> Values:
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None and not isinstance(value, Unknown)
-    }
+def _listed(names: Known[tuple[str, ...]]) -> list[str] | Unknown:
+    return names if isinstance(names, Unknown) else list(names)
 
 
 def _seniority(key: AccessKey) -> tuple[float, str]:

@@ -1,7 +1,7 @@
 """Values of the model as text in the store, and back."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -37,14 +37,32 @@ def loads(text: str) -> Any:
     return orjson.loads(text)
 
 
+@lru_cache(maxsize=1024)
+def dump_names(names: tuple[str, ...]) -> str:
+    """Return JSON of names that many rows have in common."""
+    return dumps(names)
+
+
+@lru_cache(maxsize=1024)
 def dump_unknown(unknown: Unknown | None) -> str | None:
     """Return an Unknown as JSON."""
-    return None if unknown is None else dumps(asdict(unknown))
+    return None if unknown is None else dumps(_columns(unknown))
 
 
+@lru_cache(maxsize=1024)
 def load_unknown(text: str | None) -> Unknown | None:
     """Return what `dump_unknown` wrote."""
     return None if text is None else Unknown(**loads(text))
+
+
+@lru_cache(maxsize=1024)
+def _unknown(operation: str, code: str) -> Unknown:
+    """Return what users of an account most often have in common."""
+    return Unknown(operation=operation, code=code)
+
+
+def _columns(unknown: Unknown) -> dict[str, str]:
+    return {"operation": unknown.operation, "code": unknown.code}
 
 
 def dump_facts(identity: Identity) -> str:
@@ -52,7 +70,7 @@ def dump_facts(identity: Identity) -> str:
     facts = {}
     for name in _FACTS:
         value = getattr(identity, name)
-        facts[name] = asdict(value) if isinstance(value, Unknown) else [value]
+        facts[name] = _columns(value) if isinstance(value, Unknown) else [value]
     return dumps(facts)
 
 
@@ -61,7 +79,7 @@ def load_facts(text: str) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name, stored in loads(text).items():
         if isinstance(stored, dict):
-            facts[name] = Unknown(**stored)
+            facts[name] = _unknown(**stored)
         else:
             facts[name] = tuple(stored[0]) if isinstance(stored[0], list) else stored[0]
     return facts

@@ -1,21 +1,23 @@
 """Values of the model as rows of the store, and back."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TypeAlias
 
 from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.account import Account, AccountId, AccountState, OutcomeKind, Via
 from auditor.model.compliance import ControlResult, Counts
 from auditor.model.exemption import ExemptionResult
-from auditor.model.finding import Finding
+from auditor.model.finding import JudgedKey
 from auditor.model.identity import Identity
-from auditor.model.inventory import AccountInventory, ReadError
+from auditor.model.inventory import AccountInventory, ReadError, UserInventory
 from auditor.model.run import PolicySource, PolicyStamp, RuleStamp, Run
 from auditor.model.unknown import Unknown
 from auditor.store.encoding import (
     certain,
     dump_facts,
+    dump_names,
     dump_unknown,
     dumps,
     instant,
@@ -24,6 +26,15 @@ from auditor.store.encoding import (
     loads,
     parse_instant,
 )
+
+NO_KEY = -1
+"""The position of a finding of which it is not known whether there is a key."""
+
+Row: TypeAlias = tuple[object, ...]
+"""A row of a table that has many, in the order of the schema's columns.
+
+Enums are made plain text: SQLite's binding asks around what to do with a subclass of `str`.
+"""
 
 
 def run_row(run: Run) -> dict[str, object]:
@@ -61,69 +72,77 @@ def account_row(run_id: str, account: Account) -> dict[str, object]:
     }
 
 
-def user_row(run_id: str, account_id: str, identity: Identity) -> dict[str, object]:
+def user_row(run_id: str, account_id: str, identity: Identity) -> Row:
     """Return a user."""
-    return {
-        "run_id": run_id,
-        "account_id": account_id,
-        "name": identity.name,
-        "arn": identity.arn,
-        "path": identity.path,
-        "created_at": instant(identity.created_at),
-        "root": int(identity.root),
-        "facts": dump_facts(identity),
-    }
+    return (
+        run_id,
+        account_id,
+        identity.name,
+        identity.arn,
+        identity.path,
+        instant(identity.created_at),
+        int(identity.root),
+        dump_facts(identity),
+    )
 
 
-def key_row(
-    run_id: str, account_id: str, user_name: str, position: int, key: AccessKey
-) -> dict[str, object]:
-    """Return one key of a user."""
-    row: dict[str, object] = {
-        "run_id": run_id,
-        "account_id": account_id,
-        "user_name": user_name,
-        "position": position,
-        "id": key.id,
-        "slot": key.slot,
-        "status": key.status,
-        "created_at": instant(key.created_at),
-    }
-    return row | use_columns(key.last_use)
+def key_rows(run_id: str, account_id: str, user: UserInventory) -> Iterator[Row]:
+    """Yield the keys of a user."""
+    for position, key in enumerate(user.keys):
+        yield (
+            run_id,
+            account_id,
+            user.identity.name,
+            position,
+            key.id,
+            key.slot,
+            str(key.status),
+            instant(key.created_at),
+            *use_columns(key.last_use),
+        )
 
 
-def use_columns(use: LastUse) -> dict[str, object]:
-    """Return the columns of a key that tell its last use."""
-    names = ("at", "service", "region")
-    row: dict[str, object] = dict.fromkeys([*(f"last_used_{name}" for name in names), "unknown"])
+def use_columns(use: LastUse) -> Row:
+    """Return the columns of a key that tell its last use, in order."""
     match use:
         case Used(at=at, service=service, region=region):
-            row |= {"last_used_state": "used", "last_used_at": instant(at)}
-            row |= {"last_used_service": service, "last_used_region": region}
+            return ("used", instant(at), service, region, None)
         case NeverUsed():
-            row |= {"last_used_state": "never"}
+            return ("never", None, None, None, None)
         case Unknown() as unknown:
-            row |= {"last_used_state": "unknown", "unknown": dump_unknown(unknown)}
-    return row
+            return ("unknown", None, None, None, dump_unknown(unknown))
 
 
-def finding_row(finding: Finding) -> dict[str, object]:
-    """Return a finding, without its place."""
-    return {
-        "rule_id": finding.rule_id,
-        "id": finding.id,
-        "title": finding.title,
-        "severity": finding.severity,
-        "status": finding.status,
-        "access_key_id": finding.access_key_id,
-        "message": finding.message,
-        "remedy": finding.remedy,
-        "controls": dumps(finding.controls),
-        "exemption": finding.exemption,
-        "exemption_unread": finding.exemption_unread,
-        "unknown_operation": finding.unknown_operation,
-        "unknown_code": finding.unknown_code,
-    }
+def judged_row(run_id: str, key: JudgedKey) -> Row:
+    """Return what the policies say about a key."""
+    return (*_place(run_id, key), key.user_class, dump_names(key.violations))
+
+
+def finding_rows(run_id: str, key: JudgedKey) -> Iterator[Row]:
+    """Yield the findings about a key."""
+    place = _place(run_id, key)
+    for finding in key.findings:
+        yield (
+            *place,
+            finding.rule_id,
+            finding.id,
+            finding.title,
+            str(finding.severity),
+            str(finding.status),
+            finding.access_key_id,
+            finding.message,
+            str(finding.remedy),
+            dump_names(finding.controls),
+            finding.exemption,
+            finding.unknown_operation,
+            finding.unknown_code,
+            finding.exemption_unread,
+        )
+
+
+def _place(run_id: str, key: JudgedKey) -> Row:
+    position = NO_KEY if key.position is None else key.position
+    return (run_id, key.account_id, key.user_name, position)
 
 
 def control_row(
@@ -225,40 +244,45 @@ def parse_inventory(row: sqlite3.Row) -> AccountInventory:
 
 def parse_identity(row: sqlite3.Row) -> Identity:
     """Return what `user_row` wrote."""
-    facts: dict[str, Any] = load_facts(row["facts"])
+    _, _, name, arn, path, created_at, root, facts = row
     return Identity(
-        name=row["name"],
-        arn=row["arn"],
-        path=row["path"],
-        created_at=parse_instant(row["created_at"]),
-        root=bool(row["root"]),
-        **facts,
+        name=name,
+        arn=arn,
+        path=path,
+        created_at=parse_instant(created_at),
+        root=bool(root),
+        **load_facts(facts),
     )
 
 
 def parse_key(row: sqlite3.Row) -> AccessKey:
-    """Return what `key_row` wrote."""
+    """Return what `key_rows` wrote."""
+    _, _, _, _, key_id, slot, status, created_at, *use = row
     return AccessKey(
-        id=row["id"],
-        slot=row["slot"],
-        status=KeyStatus(row["status"]),
-        created_at=parse_instant(row["created_at"]),
-        last_use=parse_last_use(row),
+        id=key_id,
+        slot=slot,
+        status=KeyStatus(status),
+        created_at=parse_instant(created_at),
+        last_use=_parse_use(*use),
     )
 
 
-def parse_last_use(row: sqlite3.Row) -> LastUse:
-    """Return the last use that `key_row` wrote."""
-    match row["last_used_state"]:
+_NEVER_USED = NeverUsed()
+
+
+def _parse_use(
+    state: str, at: str | None, service: str, region: str, unknown: str | None
+) -> LastUse:
+    """Return the last use that `use_columns` wrote."""
+    match state:
         case "used":
-            at = parse_instant(row["last_used_at"])
             if at is None:
                 raise ValueError("a used key has a date")
-            return Used(at=at, service=row["last_used_service"], region=row["last_used_region"])
+            return Used(at=certain(at), service=service, region=region)
         case "never":
-            return NeverUsed()
+            return _NEVER_USED
         case _:
-            unknown = load_unknown(row["unknown"])
-            if unknown is None:
+            reason = load_unknown(unknown)
+            if reason is None:
                 raise ValueError("an unknown last use has a reason")
-            return unknown
+            return reason

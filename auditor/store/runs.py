@@ -1,11 +1,11 @@
 """Writing runs into the store, and reading their inventory back (port RunStore)."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from auditor.errors import AuditError
@@ -18,11 +18,13 @@ from auditor.model.run import Run, RunResults
 from auditor.store.encoding import dump_unknown, dumps, instant
 from auditor.store.output import LATEST
 from auditor.store.rows import (
+    Row,
     account_row,
     control_row,
     exemption_row,
-    finding_row,
-    key_row,
+    finding_rows,
+    judged_row,
+    key_rows,
     parse_identity,
     parse_inventory,
     parse_key,
@@ -35,8 +37,14 @@ from auditor.store.rows import (
 )
 from auditor.store.schema import JUDGEMENT, open_database
 
-NO_KEY = -1
-"""The position of a finding of which it is not known whether there is a key."""
+_AT_ONCE = 100
+"""Judged keys held in memory, to be written together."""
+_COLUMNS = {"user": 8, "access_key": 13, "temp.judged_key": 6, "temp.finding": 17}
+"""Of the tables with many rows, all of them: their rows are tuples in the schema's order."""
+_FILLING = {
+    table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608 -- names of ours
+    for table, columns in _COLUMNS.items()
+}
 
 
 class SqliteRunStore:
@@ -73,12 +81,11 @@ class SqliteRunStore:
                     f"DELETE FROM {table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
                     (run_id, account_id),
                 )
-            for user in inventory.users:
-                self._insert("user", user_row(run_id, account_id, user.identity))
-                for position, key in enumerate(user.keys):
-                    row = key_row(run_id, account_id, user.identity.name, position, key)
-                    self._insert("access_key", row)
-                    self._note_status(run_id, account_id, key)
+            users = (user_row(run_id, account_id, user.identity) for user in inventory.users)
+            self._fill("user", users)
+            keys = (key_rows(run_id, account_id, user) for user in inventory.users)
+            self._fill("access_key", chain.from_iterable(keys))
+            self._note_inactive(run_id, account_id)
             self._connection.execute(
                 "UPDATE account SET outcome = ?, via = ?, role_arn = ?, credential_report_at = ?,"
                 " root_keys_unknown = ?, users = ?, keys = ?, errors = ?"
@@ -97,30 +104,32 @@ class SqliteRunStore:
                 ),
             )
 
-    def _note_status(self, run_id: str, account_id: str, key: AccessKey) -> None:
-        """Keep since when a key has been seen inactive, over all runs."""
-        if key.id is None:
-            return
-        if key.status is KeyStatus.ACTIVE:
-            query = "DELETE FROM inactive_key WHERE account_id = ? AND access_key_id = ?"
-            self._connection.execute(query, (account_id, key.id))
-        else:
-            query = (
-                "INSERT OR IGNORE INTO inactive_key (account_id, access_key_id, since)"
-                " SELECT ?, ?, started_at FROM main.run WHERE id = ?"
-            )
-            self._connection.execute(query, (account_id, key.id, run_id))
+    def _note_inactive(self, run_id: str, account_id: str) -> None:
+        """Keep since when keys of an account have been seen inactive, over all runs."""
+        place = {"run": run_id, "account": account_id, "active": KeyStatus.ACTIVE}
+        saved = "FROM access_key WHERE run_id = :run AND account_id = :account"
+        self._connection.execute(
+            # The plus: to look for each of the few inactive keys, not for each active one.
+            "DELETE FROM inactive_key WHERE account_id = :account AND +access_key_id IN"  # noqa: S608
+            f" (SELECT id {saved} AND status = :active)",
+            place,
+        )
+        self._connection.execute(
+            "INSERT OR IGNORE INTO inactive_key (account_id, access_key_id, since)"  # noqa: S608
+            " SELECT account_id, id, (SELECT started_at FROM main.run WHERE id = :run)"
+            f" {saved} AND status != :active AND id IS NOT NULL",
+            place,
+        )
 
     def set_last_uses(self, run_id: str, uses: Mapping[AccessKeyId, LastUse]) -> None:
         """Commit the last uses of single keys that were asked for again."""
         with self._transaction():
-            for key_id, use in uses.items():
-                columns = use_columns(use)
-                names = ", ".join(f"{name} = ?" for name in columns)
-                self._connection.execute(
-                    f"UPDATE access_key SET {names} WHERE run_id = ? AND id = ?",  # noqa: S608
-                    (*columns.values(), run_id, key_id),
-                )
+            self._connection.executemany(
+                "UPDATE access_key SET last_used_state = ?, last_used_at = ?,"
+                " last_used_service = ?, last_used_region = ?, unknown = ?"
+                " WHERE run_id = ? AND id = ?",
+                ((*use_columns(use), run_id, key_id) for key_id, use in uses.items()),
+            )
 
     def finish(self, run: Run) -> None:
         """Commit the end of the run: its time, its calls, its throttles."""
@@ -167,8 +176,11 @@ class SqliteRunStore:
         with self._transaction("BEGIN"):
             for table, body in JUDGEMENT.items():
                 self._connection.execute(f"CREATE TEMP TABLE {table} {body}")
-            for key in judged:
-                self._record_key(run_id, key)
+            while keys := list(islice(judged, _AT_ONCE)):
+                known = (key for key in keys if key.position is not None)
+                self._fill("temp.judged_key", (judged_row(run_id, key) for key in known))
+                findings = (finding_rows(run_id, key) for key in keys)
+                self._fill("temp.finding", chain.from_iterable(findings))
             found = results()
             for result in found.controls:
                 self._record_control(run_id, result)
@@ -228,7 +240,7 @@ class SqliteRunStore:
                 run_id,
                 account_id,
             ),
-            key=lambda row: str(row["user_name"]),
+            key=lambda row: str(row[2]),
         )
         owner, owned = next(keys, (None, iter(())))
         for row in self._select(
@@ -237,7 +249,7 @@ class SqliteRunStore:
             account_id,
         ):
             mine: tuple[AccessKey, ...] = ()
-            if row["name"] == owner:
+            if row[2] == owner:
                 mine = tuple(parse_key(key) for key in owned)
                 owner, owned = next(keys, (None, iter(())))
             yield UserInventory(identity=parse_identity(row), keys=mine)
@@ -278,23 +290,13 @@ class SqliteRunStore:
     def _insert(self, table: str, row: dict[str, object]) -> None:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
+    def _fill(self, table: str, rows: Iterable[Row]) -> None:
+        self._connection.executemany(_FILLING[table], rows)
+
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         with closing(self._connection.cursor()) as cursor:
             cursor.row_factory = sqlite3.Row
             yield from cursor.execute(query, arguments)
-
-    def _record_key(self, run_id: str, key: JudgedKey) -> None:
-        place = {
-            "run_id": run_id,
-            "account_id": key.account_id,
-            "user_name": key.user_name,
-            "position": NO_KEY if key.position is None else key.position,
-        }
-        if key.position is not None:
-            judgement = {"user_class": key.user_class, "violations": dumps(key.violations)}
-            self._insert("temp.judged_key", place | judgement)
-        for finding in key.findings:
-            self._insert("temp.finding", place | finding_row(finding))
 
     def _record_control(self, run_id: str, result: ControlResult) -> None:
         for account_id, counts in result.accounts.items():

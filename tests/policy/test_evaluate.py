@@ -162,6 +162,40 @@ def test_an_unknown_class_leaves_only_the_rules_open_that_depend_on_it() -> None
     assert NO_REPORT in {verdict.unknown for verdict in judgement.verdicts}
 
 
+def test_rules_say_the_same_together_as_each_by_itself() -> None:
+    """A condition may end in a comment; what one can't tell is asked of the others alone."""
+    old = a_rule("old", when="key.age > params.max_age // of a quarter")
+    admin = a_rule("admin", when="user.admin")
+    known = a_user_with(a_key(days_old=91))
+    unread = a_user_with(a_key(days_old=91), admin=NO_DETAILS)
+
+    both = compiled(a_policy(old, admin))
+
+    assert found(known, both) == {"old": "violation"}
+    assert found(unread, both) == {"old": "violation", "admin": "indeterminate"}
+    assert found(unread, compiled(a_policy(old))) == {"old": "violation"}
+
+
+def test_rules_may_be_longer_together_than_one_expression_may_be() -> None:
+    long = f'user.name == "alice" || user.name == "{"x" * 4_000}"'
+    rules = [a_rule(f"long-{number}", when=long) for number in range(26)]
+
+    policy = compiled(a_policy(*rules))
+
+    assert set(found(a_user_with(a_key()), policy).values()) == {"violation"}
+    assert len(found(a_user_with(a_key()), policy)) == 26
+
+
+def test_keys_of_one_user_may_be_of_different_classes() -> None:
+    head = "classes: [{class: idle, when: '!key.active'}]"
+    policy = compiled(a_policy(a_rule("idle", when='user.class == "idle"'), a_rule(), head=head))
+
+    judgements = judge(a_user_with(a_key("AKIA1"), a_key("AKIA2", active=False)), policy)
+
+    assert [judgement.user_class for judgement in judgements] == ["machine", "idle"]
+    assert [judgement.verdicts[0].kind.value for judgement in judgements] == ["pass", "violation"]
+
+
 CLASSED = """
 classes:
   - class: human

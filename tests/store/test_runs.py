@@ -2,6 +2,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from auditor.model.account import AccountState, OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import ReadError
 from auditor.model.run import PolicySource, PolicyStamp, RuleStamp
+from auditor.store.encoding import instant
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
@@ -95,6 +97,29 @@ def test_an_account_that_was_never_read_counts_as_unreachable(store: SqliteRunSt
     assert first["errors"][0]["code"] == "Interrupted"
     assert second["outcome"] == "skipped"
     assert [error["code"] for error in second["errors"]] == ["Excluded"]
+
+
+def test_a_key_stays_noted_inactive_since_the_first_run_that_saw_it_so(
+    store: SqliteRunStore,
+) -> None:
+    def noted(run: str, at: datetime, *keys: AccessKey) -> list[tuple[str, str]]:
+        store.begin(a_run(run, started_at=at), [an_account()])
+        store.save(run, an_inventory(a_user_with(*keys)))
+        query = "SELECT access_key_id, since FROM inactive_key ORDER BY 1"
+        return store.connection.execute(query).fetchall()
+
+    off, other = a_key("AKIA1", active=False), a_key("AKIA2", active=False)
+    nameless = AccessKey(
+        id=None, slot=1, status=KeyStatus.INACTIVE, created_at=None, last_use=NeverUsed()
+    )
+    first, second, third = (NOW + timedelta(days=days) for days in range(3))
+
+    assert noted("run-1", first, off, nameless) == [("AKIA1", instant(first))]
+    assert noted("run-2", second, off, other) == [
+        ("AKIA1", instant(first)),
+        ("AKIA2", instant(second)),
+    ]
+    assert noted("run-3", third, a_key("AKIA1"), nameless) == [("AKIA2", instant(second))]
 
 
 def test_a_run_is_kept_apart_from_the_others(store: SqliteRunStore) -> None:
