@@ -1,6 +1,6 @@
 """What the operator asks for, parsed and checked once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,18 +9,34 @@ from typing import TextIO, TypeAlias
 
 from auditor.aws.connection import Connection
 from auditor.errors import AuditError
-from auditor.formats import html, json
+from auditor.formats import asff, csv, html, json, junit, markdown, ocsf, sarif
 from auditor.formats.stream import ReportStream
+from auditor.formats.user_template import UserTemplate, read_template
 from auditor.model.finding import Severity
 from auditor.remediation.planner import Planning
+from auditor.store.plan_file import NAME as PLAN_FILE
 
 Write: TypeAlias = Callable[[ReportStream, TextIO], None]
 
 FORMATS: dict[str, Write] = {
     "html": html.write,
     "json": json.write,
+    "csv": csv.write,
+    "markdown": markdown.write,
+    "sarif": sarif.write,
+    "ocsf": ocsf.write,
+    "asff": asff.write,
+    "junit": junit.write,
 }
 """Every report format by its name; a new one is a module and a line here."""
+
+SUFFIXES = {
+    "markdown": "md",
+    "ocsf": "ocsf.json",
+    "asff": "asff.json",
+    "junit": "junit.xml",
+}
+"""What the files of formats end in whose name does not say it."""
 
 DEFAULT_FORMATS = ("html", "json")
 DEFAULT_CONCURRENCY = 60
@@ -58,6 +74,8 @@ class ScanOptions:
     scheduler: str | None = None
     """Address of a Dask scheduler whose workers are to read."""
     formats: tuple[str, ...] = DEFAULT_FORMATS
+    templates: tuple[UserTemplate, ...] = ()
+    """The user's own reports."""
     output: Path
     fail_on: Severity | None
     """None: findings never fail the run."""
@@ -104,3 +122,22 @@ def parse_formats(names: tuple[str, ...]) -> tuple[str, ...]:
                 f"--format: there is no format {name!r}", hint=f"write one of {', '.join(FORMATS)}"
             )
     return tuple(dict.fromkeys(names))
+
+
+def report_file(name: str) -> str:
+    """Return the file name of a format's report."""
+    return f"report.{SUFFIXES.get(name, name)}"
+
+
+def parse_templates(paths: Sequence[Path]) -> tuple[UserTemplate, ...]:
+    """Read the user's templates; raise AuditError for one that can't be used."""
+    templates = tuple(map(read_template, paths))
+    taken = {PLAN_FILE, *map(report_file, FORMATS)}
+    for template in templates:
+        if template.name in taken:
+            raise AuditError(
+                f"--template: {template.path} would write {template.name}, which is taken",
+                hint="name the template otherwise",
+            )
+        taken.add(template.name)
+    return templates

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.config import Source, TransportName
+from auditor.config import FORMATS, Source, TransportName
 
 ACCOUNTS, CONNECTING, JUDGING, REPORTING = "Accounts", "Connection", "Policy", "Output"
 STORED = "Stored run"
@@ -191,7 +191,17 @@ Formats = Annotated[
         envvar="IAMAUDIT_FORMAT",
         metavar="NAME",
         rich_help_panel=REPORTING,
-        help="report to write: html, json; repeatable",
+        help=f"report to write: {', '.join(FORMATS)}; repeatable",
+    ),
+]
+Templates = Annotated[
+    list[Path],
+    typer.Option(
+        "--template",
+        envvar="IAMAUDIT_TEMPLATE",
+        metavar="FILE.j2",
+        rich_help_panel=REPORTING,
+        help="Jinja template of your own to write as FILE beside the reports; repeatable",
     ),
 ]
 OutputFolder = Annotated[

@@ -10,7 +10,14 @@ from rich.console import Console
 from auditor.cli import options as given
 from auditor.cli import summary
 from auditor.cli.exits import exit_code
-from auditor.config import DEFAULT_FORMATS, FORMATS, parse_fail_on, parse_formats, parse_instant
+from auditor.config import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    parse_fail_on,
+    parse_formats,
+    parse_instant,
+    parse_templates,
+)
 from auditor.errors import AuditError
 from auditor.store.output import LATEST, STORE, Output
 from auditor.wiring import replay, write_reports
@@ -26,6 +33,7 @@ def report(
     now: given.Now = None,
     fail_on: given.FailOn = "low",
     format_: given.Formats = [],
+    template: given.Templates = [],
     output: Annotated[str, given.REPORT_OUTPUT] = "reports",
 ) -> None:
     """Report on a stored run, without asking AWS anything.
@@ -35,20 +43,24 @@ def report(
     """
     threshold, at = parse_fail_on(fail_on), None if now is None else parse_instant(now)
     to_stdout = output == _STDOUT
-    formats = parse_formats(tuple(format_)) or (("json",) if to_stdout else DEFAULT_FORMATS)
-    if to_stdout and len(formats) > 1:
+    templates = parse_templates(template)
+    default = DEFAULT_FORMATS if not to_stdout else () if templates else ("json",)
+    formats = parse_formats(tuple(format_)) or default
+    if to_stdout and len(formats) + len(templates) > 1:
         raise AuditError(
-            "--output -: only one report fits on stdout", hint="give --format once, or a folder"
+            "--output -: only one report fits on stdout",
+            hint="give one --format or --template, or a folder",
         )
     folder = Path("reports" if to_stdout else output)
     with replay(store or folder / STORE, run, policies=policy, now=at) as again:
         if to_stdout:
-            FORMATS[formats[0]](again.document, sys.stdout)
+            writes = [*(FORMATS[name] for name in formats), *(one.write for one in templates)]
+            writes[0](again.document, sys.stdout)
         else:
             target = Output(folder)
             target.check()
             target.prepare()
-            files = write_reports(target, again.document, again.run_id, formats)
+            files = write_reports(target, again.document, again.run_id, formats, templates)
             target.link_first(again.run_id)
             console = Console()
             summary.show(again.document, console)

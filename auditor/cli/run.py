@@ -1,6 +1,8 @@
 """Running a scan for a command: progress, summary, remediation, exit code."""
 
 import logging
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from rich.console import Console
 
 from auditor.cli import planning, progress, summary
 from auditor.cli.exits import ExitCode, exit_code
-from auditor.config import ScanOptions
+from auditor.config import ScanOptions, report_file
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.store.output import STORE
@@ -56,9 +58,33 @@ def run_scan(
                 planning.show_plan(result.plan, console)
             elif not result.interrupted:
                 applied = _apply(result, options, remediation, console)
-        for name in options.formats:
-            console.print(result.folder / f"report.{name}", markup=False, soft_wrap=True)
+        own = [template.name for template in options.templates]
+        for name in (*map(report_file, options.formats), *own):
+            console.print(result.folder / name, markup=False, soft_wrap=True)
+        if not quiet:
+            for line in advice(result, options, applied):
+                typer.echo(line, err=True)
         return _code(result, options, applied), result.folder
+
+
+def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) -> Iterator[str]:
+    """Yield the commands to run next: to look at what was missed, and to mend what was found."""
+    folder = shlex.quote(str(options.output))
+    at = "" if options.output == Path("reports") else f" --output {folder}"
+    if result.interrupted:
+        return
+    if not result.document.coverage()["complete"]:
+        lists = [("--accounts", each) for each in options.accounts if each != "self"]
+        lists += [("--exclude", each) for each in options.exclude]
+        told = shlex.join(["iamaudit", "doctor", *(part for pair in lists for part in pair)])
+        yield f"Not all was looked at; what is missing, and how to grant it: {told}"
+    if applied is not None:
+        yield f"To take it back: iamaudit undo {applied.plan.run_id}{at}"
+    elif result.plan is not None:
+        if result.plan.actions and result.plan.applicable:
+            yield f"Review the plan, then: iamaudit apply {folder}/latest/plan.json{at}"
+    elif any(result.document.summary()["open"].values()):
+        yield f"Next, what to change and nothing else: iamaudit plan{at}"
 
 
 def _apply(
@@ -71,7 +97,9 @@ def _apply(
     planning.confirm(result.plan, console, yes=remediation.yes)
     applied: Applied = anyio.run(partial(carry_out, result.plan, file, options_, clock=clock))
     planning.show_outcomes(applied, console)
-    write_reports(result.output, result.document, result.plan.run_id, options.formats)
+    write_reports(
+        result.output, result.document, result.plan.run_id, options.formats, options.templates
+    )
     return applied
 
 

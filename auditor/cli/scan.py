@@ -20,6 +20,7 @@ from auditor.config import (
     parse_fail_on,
     parse_formats,
     parse_instant,
+    parse_templates,
 )
 from auditor.errors import AuditError
 from auditor.wiring.cluster import check_workers
@@ -69,6 +70,7 @@ def scan(
     window: planning.InWindow = None,
     yes: planning.Yes = False,
     format_: given.Formats = list(DEFAULT_FORMATS),
+    template: given.Templates = [],
     output: given.OutputFolder = Path("reports"),
     quiet: given.Quiet = False,
     log_level: given.LogLevel = "warning",
@@ -91,6 +93,7 @@ def scan(
         workers=workers,
         scheduler=scheduler,
         formats=parse_formats(tuple(format_)),
+        templates=parse_templates(template),
         output=output,
         fail_on=parse_fail_on(fail_on),
         now=None if now is None else parse_instant(now),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from auditor import __version__
-from auditor.config import FORMATS
+from auditor.config import FORMATS, report_file
 from auditor.engine.judgement import RunJudge
 from auditor.formats.stream import ReportStream
+from auditor.formats.user_template import UserTemplate
 from auditor.model.run import Run
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
@@ -74,9 +75,13 @@ def judge_if_needed(store: SqliteRunStore, run: Run) -> None:
 
 
 def write_reports(
-    output: Output, document: ReportStream, run_id: str, formats: Sequence[str]
+    output: Output,
+    document: ReportStream,
+    run_id: str,
+    formats: Sequence[str],
+    templates: Sequence[UserTemplate] = (),
 ) -> list[Path]:
     """Write the reports of a run; return their files. Raises AuditError."""
-    return [
-        output.write(run_id, f"report.{name}", partial(FORMATS[name], document)) for name in formats
-    ]
+    writes = {report_file(name): FORMATS[name] for name in formats}
+    writes |= {template.name: template.write for template in templates}
+    return [output.write(run_id, name, partial(write, document)) for name, write in writes.items()]

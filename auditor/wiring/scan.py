@@ -128,7 +128,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                         own_key_ids=aws.known_key_ids(),
                         now=clock.now(),
                     )
-                write_reports(output, document, run_id, options.formats)
+                write_reports(output, document, run_id, options.formats, options.templates)
                 folder = output.link_latest(run_id)
             except AuditError as error:
                 if not interrupted:

@@ -1,0 +1,95 @@
+"""A document in which nothing is invisible: for formats whose readers would act on such text."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import orjson
+
+from auditor.formats.stream import ReportStream, Row
+from auditor.formats.templates import printable
+
+
+class VisibleReport:
+    r"""Shows another document; control characters and bidirectional marks are text: `\u202e`."""
+
+    def __init__(self, document: ReportStream) -> None:
+        self._document = document
+
+    def tool(self) -> Row:
+        """Return `document.Tool`."""
+        return visible(self._document.tool())
+
+    def run(self) -> Row:
+        """Return `document.RunPart`."""
+        return visible(self._document.run())
+
+    def coverage(self) -> Row:
+        """Return `document.CoveragePart`."""
+        return visible(self._document.coverage())
+
+    def accounts(self) -> Iterator[Row]:
+        """Yield `document.AccountPart`."""
+        return map(visible, self._document.accounts())
+
+    def keys(self) -> Iterator[Row]:
+        """Yield `document.Key`."""
+        return map(visible, self._document.keys())
+
+    def findings(self) -> Iterator[Row]:
+        """Yield `document.FindingPart`."""
+        return map(visible, self._document.findings())
+
+    def tally(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by account how many findings it has."""
+        return self._document.tally()
+
+    def exemptions(self) -> Iterator[Row]:
+        """Yield `document.ExemptionPart`."""
+        return map(visible, self._document.exemptions())
+
+    def summary(self) -> Row:
+        """Return `document.Summary`."""
+        return self._document.summary()
+
+    def compliance(self) -> Iterator[Row]:
+        """Yield `document.Compliance`."""
+        return map(visible, self._document.compliance())
+
+    def rules(self) -> Sequence[Row]:
+        """Return the rules that judged."""
+        return [visible(rule) for rule in self._document.rules()]
+
+    def plan(self) -> Row | None:
+        """Return `document.PlanPart`; None where there is none."""
+        plan = self._document.plan()
+        return None if plan is None else visible(plan)
+
+    def taken(self) -> Set[tuple[str, str]]:
+        """Return account and id of the keys that the run's plans took away for good."""
+        return self._document.taken()
+
+
+def visible(row: Row) -> Row:
+    """Return the part with its text, however deep, as text in which nothing is hidden."""
+    return row if _is_plain(row) else _shown(row)
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether all text is printable ASCII: looking at it as JSON is the fastest way to tell."""
+    try:
+        text = orjson.dumps(row)
+    except orjson.JSONEncodeError:  # half of a surrogate pair
+        return False
+    return text.isascii() and b"\\" not in text and b"\x7f" not in text
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case str():
+            return printable(value)
+        case Mapping():
+            return {printable(name): _shown(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_shown(part) for part in value]
+        case _:
+            return value
