@@ -1,5 +1,6 @@
 """The only place that starts tasks: bounded, fair, cancellable."""
 
+import asyncio
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -24,37 +25,42 @@ async def together(*works: Work) -> None:
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, limit: int) -> None:
-    """Run `work` on every item, at most `limit` at the same time."""
+    """Run `work` on every item, at most `limit` at the same time.
 
-    async def stream() -> AsyncIterator[T]:
-        for item in items:
-            yield item
+    An item is asked for only when a worker is free. The first failure, of `items` too, cancels the
+    rest and is raised.
+    """
+    left = iter(items)
 
-    await each_of(stream(), work, limit=limit)
+    async def serve() -> None:
+        for item in left:
+            await work(item)
+
+    await together(*[serve] * limit)
 
 
 async def each_of(
-    items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, limit: int
+    pages: AsyncIterator[Iterable[T]], work: Callable[[T], Awaitable[None]], *, limit: int
 ) -> None:
-    """Run `work` on items as they come, at most `limit` at the same time.
+    """Run `work` on the items of pages as they come, at most `limit` at the same time.
 
-    An item is asked for only when a worker is free, so memory stays flat. The first failure,
-    of `items` too, cancels the rest and is raised.
+    A page is asked for only when no item of those before is left for a worker that is free, so
+    memory stays flat. The first failure, of `pages` too, cancels the rest and is raised.
     """
-    send, receive = anyio.create_memory_object_stream[T](0)
-
-    async def feed() -> None:
-        async with send:
-            async for item in items:
-                await send.send(item)
+    turn = anyio.Lock()
+    left: Iterator[T] | None = iter(())
 
     async def serve() -> None:
-        async with receive.clone() as mine:
-            async for item in mine:
+        nonlocal left
+        while (mine := left) is not None:
+            for item in mine:
                 await work(item)
+            async with turn:  # one asks for the next page, the others wait for it
+                if left is mine:
+                    page = await anext(pages, None)
+                    left = None if page is None else iter(page)
 
-    async with receive:
-        await together(feed, *[serve] * limit)
+    await together(*[serve] * limit)
 
 
 async def until_interrupted(work: Work) -> bool:
@@ -141,9 +147,11 @@ class Bound:
             self._shares.rotate(-1)
             if share.waiting and share.busy < part:
                 idle = 0
-                self._busy += 1
-                share.busy += 1
-                share.waiting.popleft().set()
+                turn = share.waiting.popleft()
+                if not turn.cancelled():
+                    self._busy += 1
+                    share.busy += 1
+                    turn.set_result(None)
             else:
                 idle += 1
 
@@ -160,18 +168,20 @@ class Share:
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
         self.busy = 0
-        self.waiting: deque[anyio.Event] = deque()
+        self.waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        turn = anyio.Event()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         self._bound.grant()
+        if turn.done():
+            return
         try:
-            await turn.wait()
+            await turn
         except BaseException:
-            if turn.is_set():
+            if not turn.cancelled():  # the place came, and then the cancellation
                 self._bound.free(self)
-            else:
+            elif turn in self.waiting:
                 self.waiting.remove(turn)
             raise
 

@@ -1,6 +1,6 @@
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +30,7 @@ async def test_an_item_is_asked_for_only_when_a_worker_is_free() -> None:
     taken: list[int] = []
     go_on = anyio.Event()
 
-    async def items() -> AsyncIterator[int]:
+    def items() -> Iterator[int]:
         for item in range(10):
             taken.append(item)
             yield item
@@ -40,13 +40,65 @@ async def test_an_item_is_asked_for_only_when_a_worker_is_free() -> None:
 
     async def look() -> None:
         await anyio.wait_all_tasks_blocked()
-        assert len(taken) <= 3  # two being worked on, one offered
+        assert taken == [0, 1]
         go_on.set()
 
     async def all_of_it() -> None:
-        await fanout.each_of(items(), work, limit=2)
+        await fanout.each(items(), work, limit=2)
 
     await fanout.together(all_of_it, look)
+
+    assert taken == list(range(10))
+
+
+async def test_a_page_is_asked_for_only_when_nothing_is_left_of_those_before() -> None:
+    taken: list[int] = []
+    done: list[int] = []
+    go_on = anyio.Event()
+
+    async def pages() -> AsyncIterator[Sequence[int]]:
+        for page in range(3):
+            taken.append(page)
+            await anyio.lowlevel.checkpoint()
+            yield range(3 * page, 3 * page + 3) if page != 1 else ()
+
+    async def work(item: int) -> None:
+        await go_on.wait()
+        done.append(item)
+
+    async def look() -> None:
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [0]  # of its three items, two are being worked on
+        go_on.set()
+
+    async def all_of_it() -> None:
+        await fanout.each_of(pages(), work, limit=2)
+
+    await fanout.together(all_of_it, look)
+
+    assert sorted(done) == [0, 1, 2, 6, 7, 8]
+
+
+async def test_while_a_page_is_on_its_way_the_items_of_the_one_before_are_worked_on() -> None:
+    finished: list[int] = []
+    slow_page, slow_item = anyio.Event(), anyio.Event()
+
+    async def pages() -> AsyncIterator[Sequence[int]]:
+        yield (0, 1)
+        slow_item.set()
+        await slow_page.wait()
+        yield (2, 3)
+
+    async def work(item: int) -> None:
+        if item == 0:
+            await slow_item.wait()
+            slow_page.set()
+        finished.append(item)
+
+    with anyio.fail_after(5):
+        await fanout.each_of(pages(), work, limit=2)
+
+    assert sorted(finished) == [0, 1, 2, 3]
 
 
 async def test_the_first_failure_cancels_the_rest_and_is_raised_by_itself() -> None:
@@ -69,16 +121,16 @@ async def test_the_first_failure_cancels_the_rest_and_is_raised_by_itself() -> N
     assert cancelled
 
 
-async def test_a_failing_stream_of_items_is_raised() -> None:
-    async def items() -> AsyncIterator[int]:
-        yield 1
+async def test_a_failing_stream_of_pages_is_raised() -> None:
+    async def pages() -> AsyncIterator[Sequence[int]]:
+        yield [1]
         raise LookupError("page 2")
 
     async def work(item: int) -> None:
         await anyio.lowlevel.checkpoint()
 
     with pytest.raises(LookupError, match="page 2"):
-        await fanout.each_of(items(), work, limit=2)
+        await fanout.each_of(pages(), work, limit=2)
 
 
 async def test_a_bound_is_shared_equally_so_a_stuck_account_holds_only_its_part() -> None:
@@ -146,6 +198,52 @@ async def test_a_cancelled_waiter_gives_its_place_back() -> None:
                 busy = share.busy
 
     assert busy == 1
+
+
+async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next() -> None:
+    bound = fanout.Bound(1)
+    got: list[str] = []
+
+    async with bound.share() as share, anyio.create_task_group() as group:
+
+        async def wait(name: str, scope: anyio.CancelScope) -> None:
+            with scope:
+                async with share:
+                    got.append(name)
+
+        first = anyio.CancelScope()
+        async with share:
+            group.start_soon(wait, "first", first)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(wait, "second", anyio.CancelScope())
+            await anyio.wait_all_tasks_blocked()
+        first.cancel()  # its place came just now, and it has not run since
+
+    assert "second" in got
+    assert share.busy == 0
+
+
+async def test_a_waiter_that_is_cancelled_just_before_gets_no_place() -> None:
+    bound = fanout.Bound(1)
+    got: list[str] = []
+
+    async with bound.share() as share, anyio.create_task_group() as group:
+
+        async def wait(name: str, scope: anyio.CancelScope) -> None:
+            with scope:
+                async with share:
+                    got.append(name)
+
+        first = anyio.CancelScope()
+        async with share:
+            group.start_soon(wait, "first", first)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(wait, "second", anyio.CancelScope())
+            await anyio.wait_all_tasks_blocked()
+            first.cancel()
+
+    assert got == ["second"]
+    assert share.busy == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -45,6 +45,8 @@ class Digest:
         self._users: dict[str, tuple[_Holder, tuple[str, ...], dict[str, str]]] = {}
         self._groups: dict[str, _Holder] = {}
         self._powerful: dict[str, Known[bool]] = {}
+        self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Groups and policies, each once: most users have those of others."""
 
     def add(self, page: Item) -> None:
         """Take a page in; raise LookupError where it lacks what it must have."""
@@ -73,11 +75,16 @@ class Digest:
         ]
         return UserDetails(
             tags=tags,
-            groups=names,
-            policies=tuple(sorted({*attached, *(p for each in holders for p in each.inline)})),
+            groups=self._once(names),
+            policies=self._once(
+                tuple(sorted({*attached, *(p for each in holders for p in each.inline)}))
+            ),
             admin=_any(rights),
             quarantined=any(_QUARANTINE.fullmatch(arn) for arn in own.attached),
         )
+
+    def _once(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return self._same.setdefault(names, names)
 
 
 def digest(pages: Iterable[Item]) -> dict[str, UserDetails]:

@@ -117,14 +117,17 @@ class Calls:
             await self._limiter.admit(call.group)
             call.mark = None if self._renewal is None else self._renewal.mark()
             call.began_at = self._clock.monotonic()
+            token = _calling.set(operation)
             try:
-                with uncounted(operation), failures(operation):
+                with failures(operation):
                     answer = await send()
             except AwsFailure as failure:
                 refused = failure
             else:
                 self._answered(call)
                 return answer
+            finally:
+                _calling.reset(token)
             await self._recover(call, refused)
 
     async def _recover(self, call: "_Call", failure: AwsFailure) -> None:

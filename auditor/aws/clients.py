@@ -21,6 +21,7 @@ from auditor import __version__
 from auditor.aws.calls import counted_elsewhere
 from auditor.aws.connection import Connection
 from auditor.aws.errors import THROTTLE_CODES, failures
+from auditor.aws.models import WantedModels
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
 from auditor.aws.region import DEFAULT_REGION
 from auditor.aws.tls import VerifyingSession
@@ -117,9 +118,11 @@ class Clients:
         events.register("before-call", self._before_call)
         events.register("response-received", self._response_received)
         with failures("sts:GetCallerIdentity"):
-            return aioboto3.Session(
+            session = aioboto3.Session(
                 botocore_session=inner, profile_name=profile, region_name=self._connection.region
             )
+        inner.get_component("data_loader").file_loader = WantedModels()
+        return session
 
     def _before_call(self, model: Any, **_: Any) -> None:
         """Count every call; refuse what this run has no reason to ask for."""

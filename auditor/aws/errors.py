@@ -1,7 +1,6 @@
 """What the SDK raises, as AwsFailure."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -83,43 +82,63 @@ class AnsweredFailure(AwsFailure):
         """The seconds that AWS asks to wait, if it does."""
 
 
-@contextmanager
-def failures(operation: str) -> Iterator[None]:
+class failures:  # noqa: N801 -- used as a verb: with failures("iam:ListUsers")
     """Raise AwsFailure for whatever the SDK, or shaping its answer, raises inside.
 
     Only the first line of AWS's message is kept: a signature mismatch goes on with the request
     that was signed, session token included. Of an answer that can't be read nothing is kept: it
     may be one that hands out credentials.
     """
-    try:
-        yield
-    except ClientError as error:
-        answer = error.response.get("Error", {})
-        http = error.response.get("ResponseMetadata", {})
-        raise AnsweredFailure(
-            operation=operation,
-            code=answer.get("Code"),
-            message=answer.get("Message"),
-            status=int(http.get("HTTPStatusCode", 0)),
-            retry_after=http.get("HTTPHeaders", {}).get("retry-after"),
-        ) from None
-    except (
-        CredentialRetrievalError,
-        NoCredentialsError,
-        PartialCredentialsError,
-        SSOError,
-        TokenRetrievalError,
-    ) as error:
-        raise _sdk_failure(operation, error, FailureKind.CREDENTIALS) from None
-    except BotoCoreError as error:
-        raise _sdk_failure(operation, error, FailureKind.UNAVAILABLE) from None
-    except (ResponseParserError, LookupError, OverflowError, TypeError, ValueError) as error:
-        raise AwsFailure(
-            operation=operation,
-            code=MALFORMED,
-            message=f"the answer is not what AWS documents ({type(error).__name__})",
-            kind=FailureKind.UNAVAILABLE,
-        ) from None
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if error is not None:
+            failure = _failure_of(self._operation, error)
+            if failure is not None:
+                raise failure from None
+
+
+def _failure_of(operation: str, error: BaseException) -> AwsFailure | None:
+    """Return the failure that an error of the SDK's means; None for an error of anybody else's."""
+    match error:
+        case ClientError():
+            answer = error.response.get("Error", {})
+            http = error.response.get("ResponseMetadata", {})
+            return AnsweredFailure(
+                operation=operation,
+                code=answer.get("Code"),
+                message=answer.get("Message"),
+                status=int(http.get("HTTPStatusCode", 0)),
+                retry_after=http.get("HTTPHeaders", {}).get("retry-after"),
+            )
+        case (
+            CredentialRetrievalError()
+            | NoCredentialsError()
+            | PartialCredentialsError()
+            | SSOError()
+            | TokenRetrievalError()
+        ):
+            return _sdk_failure(operation, error, FailureKind.CREDENTIALS)
+        case BotoCoreError():
+            return _sdk_failure(operation, error, FailureKind.UNAVAILABLE)
+        case ResponseParserError() | LookupError() | OverflowError() | TypeError() | ValueError():
+            return AwsFailure(
+                operation=operation,
+                code=MALFORMED,
+                message=f"the answer is not what AWS documents ({type(error).__name__})",
+                kind=FailureKind.UNAVAILABLE,
+            )
+        case _:
+            return None
 
 
 def _unreadable(operation: str, code: str) -> bool:

@@ -66,6 +66,7 @@ class InProcess:
         await self._turn()
         self._open += 1
         self._share_out()
+        counts = self._tally.begin(self._clock.monotonic())
         reading: AccountReading | None = None
         refused: AwsFailure | None = None
         try:
@@ -76,7 +77,7 @@ class InProcess:
                     opened,
                     share=share,
                     workers=self._concurrency,
-                    tally=self._tally,
+                    tally=counts,
                     clock=self._clock,
                     from_report=self._from_report,
                 )
@@ -84,6 +85,7 @@ class InProcess:
         except AwsFailure as failure:
             refused = failure
         finally:
+            self._tally.end(counts)
             self._open -= 1
             self._ended.set()
             self._ended = anyio.Event()

@@ -1,12 +1,18 @@
 """Reading one account: users and keys as they come, enrichment beside them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from auditor import fanout
-from auditor.engine.enrichment import Enrichment, identity_of, root_user, use_of
+from auditor.engine.enrichment import (
+    Enrichment,
+    identity_of,
+    root_user,
+    use_of,
+    with_use,
+    without_keys,
+)
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure, FailureKind
 from auditor.fanout import Share
@@ -23,6 +29,7 @@ _FIRST_POLL, _LONGEST_POLL, _POLLS = 0.5, 8.0, 12
 """Seconds between polls of the credential report, doubling; about a minute in all."""
 
 _HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
+"""What counts towards giving up. A throttled call does not: an account that says so is there."""
 _FAILURES_IN_A_ROW = 5
 """After so many calls that did not get through, each with its retries, an account is given up."""
 
@@ -63,6 +70,7 @@ class AccountReading:
         self._listed = False
         self._last_use_denied = False
         self._in_a_row = 0
+        self._given_up = False
         self._enrichment = Enrichment()
 
     async def read(self) -> None:
@@ -73,7 +81,9 @@ class AccountReading:
                 await fanout.together(self._read_users, self._read_details)
             else:
                 await fanout.together(self._read_users, self._read_report, self._read_details)
-            await fanout.each(self._newer_users(), self._read_password, limit=self._workers)
+            newer = self._newer_users()
+            limit = min(self._workers, len(newer))
+            await fanout.each(newer, self._read_password, limit=limit)
         except _GaveUpError:
             self._whole = False
             self._errors.append(
@@ -120,7 +130,7 @@ class AccountReading:
     async def _read_users(self) -> None:
         await fanout.each_of(self._listed_users(), self._read_user, limit=self._workers)
 
-    async def _listed_users(self) -> AsyncIterator[IamUser]:
+    async def _listed_users(self) -> AsyncIterator[Sequence[IamUser]]:
         pages = aiter(self._reader.users())
         while True:
             try:
@@ -132,8 +142,7 @@ class AccountReading:
             if page is None:
                 return
             self._tally.users += len(page)
-            for user in page:
-                yield user
+            yield page
 
     async def _read_user(self, user: IamUser) -> None:
         slots = self._slots(user)
@@ -182,7 +191,7 @@ class AccountReading:
                 return None
             self._missed(failure, subject=key.id)
             last_use = _unknown(failure)
-        return replace(key, last_use=last_use)
+        return with_use(key, last_use)
 
     async def _gone(self, user: IamUser, key: AccessKey, failure: AwsFailure) -> bool:
         """Whether the key was deleted since the listing.
@@ -203,7 +212,8 @@ class AccountReading:
     async def _read_report(self) -> None:
         try:
             await self._await_report()
-            self._enrichment.report = await self._ask(self._reader.credential_report)
+            report = await self._ask(self._reader.credential_report)
+            self._enrichment.report = report if self._from_report else without_keys(report)
         except AwsFailure as failure:
             self._noted(failure)
             self._enrichment.report = _unknown(failure)
@@ -263,12 +273,15 @@ class AccountReading:
         """Make one call within the account's share; give the account up where it is hopeless."""
         try:
             async with self._share:
+                if self._given_up:
+                    raise _GaveUpError  # by another call, while this one waited
                 answer = await call()
         except AwsFailure as failure:
             self._in_a_row = self._in_a_row + 1 if failure.kind in _HOPELESS else 0
             if self._in_a_row < _FAILURES_IN_A_ROW:
                 raise
             self._noted(failure)
+            self._given_up = True
             raise _GaveUpError from None
         self._in_a_row = 0
         return answer

@@ -20,6 +20,23 @@ class Tally:
     calls: Counter[str] = field(default_factory=Counter)
     """By action, retries not counted."""
     throttles: int = 0
+    began: float = 0.0
+    """Seconds of a clock that never goes back, of the counts of one account."""
+    reading: list["Tally"] = field(default_factory=list)
+    """The accounts that are being read here: what is seen of each, not yet counted above."""
+    sizes: list[int] = field(default_factory=list)
+    """Users of each account that is done, in this order."""
+
+    def begin(self, at: float) -> "Tally":
+        """Return the counts of one account that is being read from now on."""
+        counts = Tally(began=at)
+        self.reading.append(counts)
+        return counts
+
+    def end(self, counts: "Tally") -> None:
+        """Count an account that is not being read any more."""
+        self.reading = [each for each in self.reading if each is not counts]
+        self.add(counts)
 
     def called(self, operation: str) -> None:
         """Note a call, retries not counted."""
@@ -43,7 +60,8 @@ class Tally:
         return taken
 
     def add(self, other: "Tally") -> None:
-        """Count what was counted elsewhere; accounts are counted here alone."""
+        """Count what was counted of one account elsewhere; accounts are counted here alone."""
+        self.sizes.append(other.users)
         self.users += other.users
         self.users_done += other.users_done
         self.keys += other.keys

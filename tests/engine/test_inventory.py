@@ -8,7 +8,7 @@ import pytest
 from auditor import fanout
 from auditor.engine.inventory import AccountReading
 from auditor.engine.tally import Tally
-from auditor.errors import AwsFailure
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId, KeyStatus, NeverUsed
 from auditor.model.account import OutcomeKind, Via
 from auditor.model.identity import ROOT_USER_NAME
@@ -40,6 +40,12 @@ async def read(
         )
         await reading.read()
         return reading.conclude()
+
+
+def throttled(operation: str) -> AwsFailure:
+    return AwsFailure(
+        operation=operation, code="Throttling", message="Rate", kind=FailureKind.THROTTLED
+    )
 
 
 def failing(
@@ -155,7 +161,7 @@ async def test_a_denied_last_use_is_unknown_and_looked_up_again_only_once() -> N
 
 async def test_a_throttled_last_use_is_unknown_never_never() -> None:
     iam = FakeIam({"bob": [a_key()]})
-    iam.fail = failing("iam:GetAccessKeyLastUsed", unavailable)
+    iam.fail = failing("iam:GetAccessKeyLastUsed", throttled)
 
     inventory = await read(iam)
 
@@ -307,6 +313,17 @@ async def test_an_account_that_no_longer_answers_is_given_up_with_what_was_read(
     assert len(inventory.users) == 10
     assert iam.count("iam:ListAccessKeys") < 25
     assert "GaveUp" in {error.code for error in inventory.errors}
+
+
+async def test_an_account_that_throttles_whatever_it_is_asked_is_not_given_up() -> None:
+    iam = FakeIam({f"user-{number:03}": [] for number in range(30)})
+    iam.fail = failing("iam:ListAccessKeys", throttled)
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert iam.count("iam:ListAccessKeys") == 30
+    assert {error.code for error in inventory.errors} == {"Throttling"}
 
 
 # --- from the credential report ----------------------------------------------------------------

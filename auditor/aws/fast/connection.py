@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        """Goes on from one request to the next: a timer for each would cost more than its call."""
         self._heard_at = 0.0
         self._lost = self._loop.create_future()
         self._parser = HttpResponseParser(self)
@@ -54,7 +55,8 @@ class Connection(asyncio.Protocol):
         """Send a request; the future has the answer, or the error that came instead of one."""
         waiting = self._waiting = self._loop.create_future()
         self._heard_at = self._loop.time()
-        self._timer = self._loop.call_later(self._read_timeout, self._check_time)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._read_timeout, self._check_time)
         if self._transport is None or not self.reusable:
             self._fail(ConnectionClosedError(endpoint_url=self._url))
         else:
@@ -64,7 +66,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; what is waited for is no longer."""
         self.reusable = False
-        self._stop_waiting()
+        self._waiting = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -150,23 +155,24 @@ class Connection(asyncio.Protocol):
     def _deliver(self) -> None:
         answer = Answer(self._parser.get_status_code(), self._retry_after, b"".join(self._body))
         self._begin()
-        waiting = self._stop_waiting()
+        waiting = self._taken()
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
-        waiting = self._stop_waiting()
+        waiting = self._taken()
         if waiting is not None and not waiting.done():
             waiting.set_exception(error)
         self.abort()
 
-    def _stop_waiting(self) -> asyncio.Future[Answer] | None:
-        if self._timer is not None:
-            self._timer.cancel()
-        waiting, self._waiting, self._timer = self._waiting, None, None
+    def _taken(self) -> asyncio.Future[Answer] | None:
+        waiting, self._waiting = self._waiting, None
         return waiting
 
     def _check_time(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
         left = self._heard_at + self._read_timeout - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)

@@ -14,6 +14,7 @@ from auditor.aws.errors import AnsweredFailure
 from auditor.aws.fast.shapes import ENTRY, ERROR, RESULTS, Entries, Items, Scalar, Shape, Struct
 
 _SERVER_ERROR = 500
+_ANSWERS = {name: Struct({f"{name}Result": shape}) for name, shape in RESULTS.items()}
 
 
 def result(operation: str, body: bytes) -> dict[str, Any]:
@@ -22,9 +23,8 @@ def result(operation: str, body: bytes) -> dict[str, Any]:
     Raises what the SDK's parser does for what it can't parse: ResponseParserError, LookupError or
     ValueError.
     """
-    wrapper = f"{operation}Result"
-    answer = _Document(Struct({wrapper: RESULTS[operation]})).read(body)
-    found: dict[str, Any] = answer[wrapper]
+    answer = _Document(_ANSWERS[operation]).read(body)
+    found: dict[str, Any] = answer[f"{operation}Result"]
     return found
 
 
