@@ -2,6 +2,8 @@
 
 import sys
 import traceback
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -25,6 +27,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _keep_config(ctx: typer.Context, file: Path | None) -> Path | None:
+    if file is not None:
+        from auditor.cli.configured import remember  # noqa: PLC0415 -- help needs no files
+
+        remember(ctx, file)
+    return file
+
+
 @app.callback()
 def _global(
     version: bool = typer.Option(
@@ -34,6 +44,16 @@ def _global(
         is_eager=True,
         help="Print the version.",
     ),
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            callback=_keep_config,
+            help="Options in TOML; where not given, ./iamaudit.toml and your own.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Audit the IAM access keys of a whole AWS organization."""
 

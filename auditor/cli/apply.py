@@ -29,13 +29,20 @@ def apply(
     ],
     *,
     resume: Annotated[
-        bool, typer.Option("--resume", help="go on with an apply that was cut off")
+        bool,
+        typer.Option(
+            "--resume",
+            rich_help_panel=planning.APPLYING,
+            help="go on with an apply that was cut off",
+        ),
     ] = False,
     yes: planning.Yes = False,
     show_session_policy: Annotated[
         bool,
         typer.Option(
-            "--show-session-policy", help="print what each session may do, and change nothing"
+            "--show-session-policy",
+            rich_help_panel=planning.APPLYING,
+            help="print what each session may do, and change nothing",
         ),
     ] = False,
     store: given.Store = None,

@@ -1,6 +1,7 @@
 """A command line whose commands are imported when they run: help must not load the AWS SDK."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,11 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete,"
     " rotate, tour.",
     "policy": "The shipped policies and your own: list, show, check, explain, test.",
+    "doctor": "Try all that a scan of the accounts needs; name what is missing, and what"
+    " grants it.",
+    "permissions": "Print the least IAM policy that a purpose needs.",
+    "deploy": "Print what makes the roles that the tool enters; nothing is deployed by it.",
+    "accounts": "Show which accounts a LIST comes to, and how each would be entered.",
     "demo": "Scan an organization that is served on this machine; needs no AWS account.",
     "schema": "Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy.",
 }
@@ -41,14 +47,29 @@ class LazyGroup(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, None if found is None else load(str(name)), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a value of iamaudit.toml that is none is told with the file."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from auditor.cli.configured import mistaken  # noqa: PLC0415 -- help needs no files
 
+            raise mistaken(error) or error from None
+
+
+@cache
 def load(name: str) -> Any:
-    """Return a command, imported now."""
+    """Return a command, imported now; it takes options from iamaudit.toml, too."""
+    from auditor.cli.configured import configure  # noqa: PLC0415 -- help needs no files
+    from auditor.cli.examples import epilog  # noqa: PLC0415 -- likewise
+
     found: Any = getattr(import_module(f"auditor.cli.{name}"), name)
     if not isinstance(found, typer.Typer):
         alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
         alone.command(name)(found)
         found = alone
     command = get_command(found)
-    command.name = name
+    command.name, command.epilog = name, epilog(name)
+    for each in getattr(command, "commands", {name: command}).values():
+        configure(each)
     return command

@@ -1,14 +1,16 @@
 """Accounts from a YAML file: id, and what is known about reaching each."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditor.errors import AuditError
 from auditor.model.account import Account, parse_account_id
 from auditor.policy import places
+from auditor.targets import c7n
 
+E = TypeVar("E")
 _HINT = (
     "write a list of accounts, each with an id and, if wanted, "
     "name, role_arn, external_id, profile, tags"
@@ -25,6 +27,18 @@ class _Entry(BaseModel):
     profile: str | None = None
     tags: dict[str, str] | None = None
 
+    @property
+    def account(self) -> Account:
+        """The account."""
+        return Account(
+            id=parse_account_id(self.id),
+            name=self.name,
+            role_arn=self.role_arn,
+            external_id=self.external_id,
+            profile=self.profile,
+            tags=self.tags,
+        )
+
 
 _ENTRIES = TypeAdapter(list[_Entry])
 
@@ -32,7 +46,7 @@ _ENTRIES = TypeAdapter(list[_Entry])
 def read_accounts(path: Path) -> list[Account]:
     """Return the accounts of the file; raise AuditError naming line and column of a mistake.
 
-    The file is a list, or a mapping whose `accounts` is the list.
+    The file is a list, or a mapping whose `accounts` is the list, or c7n-org's `accounts.yml`.
     """
     try:
         text = path.read_text()
@@ -43,35 +57,58 @@ def read_accounts(path: Path) -> list[Account]:
         placed = places.parse(text)
     except places.YamlError as error:
         raise AuditError(f"{path}:{error.place}: {error}", hint=_HINT) from None
+    if c7n.is_c7n(placed.data):
+        return _read_c7n(path, placed)
     data = placed.data
     prefix: places.Path = ()
     if isinstance(data, dict) and data.keys() == {"accounts"}:
         data, prefix = data["accounts"], ("accounts",)
+    entries = _checked(path, placed, _ENTRIES, data, prefix, hint=_HINT)
+    for index, entry in enumerate(entries):
+        _check_role(path, placed, (*prefix, index, "role_arn"), entry.id, entry.role_arn)
+    return [entry.account for entry in entries]
+
+
+def _read_c7n(path: Path, placed: places.Placed) -> list[Account]:
+    prefix = ("accounts",)
+    if not placed.data.get("accounts"):
+        raise AuditError(f"{path}: no AWS accounts in it", hint=c7n.HINT)
+    entries = _checked(path, placed, c7n.ENTRIES, placed.data["accounts"], prefix, hint=c7n.HINT)
+    for index, entry in enumerate(entries):
+        _check_role(path, placed, (*prefix, index, "role"), entry.account_id, entry.role_arn)
+    return [entry.account for entry in entries]
+
+
+def _checked(
+    path: Path,
+    placed: places.Placed,
+    entries: TypeAdapter[list[E]],
+    data: object,
+    prefix: places.Path,
+    *,
+    hint: str,
+) -> list[E]:
+    """Return the entries; raise AuditError naming line and column of the first mistake."""
     try:
-        entries = _ENTRIES.validate_python(data)
+        found = entries.validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = placed.at((*prefix, *first["loc"]))
-        raise AuditError(f"{path}:{place}: {_told(first)}", hint=_HINT) from None
-    if not entries:
-        raise AuditError(f"{path}: no accounts in it", hint=_HINT)
-    for index, entry in enumerate(entries):
-        if entry.role_arn is not None and entry.role_arn.split(":")[4] != entry.id:
-            place = placed.at((*prefix, index, "role_arn"))
-            message = f"{index}.role_arn: the role is not of account {entry.id}"
-            raise AuditError(f"{path}:{place}: {message}", hint="name a role of that account")
-    return [_account(entry) for entry in entries]
+        raise AuditError(f"{path}:{place}: {_told(first)}", hint=hint) from None
+    if not found:
+        raise AuditError(f"{path}: no accounts in it", hint=hint)
+    return found
 
 
-def _account(entry: _Entry) -> Account:
-    return Account(
-        id=parse_account_id(entry.id),
-        name=entry.name,
-        role_arn=entry.role_arn,
-        external_id=entry.external_id,
-        profile=entry.profile,
-        tags=entry.tags,
-    )
+def _check_role(
+    path: Path, placed: places.Placed, where: places.Path, account_id: str, role_arn: str | None
+) -> None:
+    """Raise AuditError for a role of another account."""
+    if role_arn is not None and role_arn.split(":")[4] != account_id:
+        message = f"{where[-2]}.{where[-1]}: the role is not of account {account_id}"
+        raise AuditError(
+            f"{path}:{placed.at(where)}: {message}", hint="name a role of that account"
+        )
 
 
 def _told(first: Any) -> str:

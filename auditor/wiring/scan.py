@@ -32,6 +32,7 @@ from auditor.store.output import Output
 from auditor.store.proposals import proposals
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
+from auditor.store.sizes import user_counts
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.cluster import on_cluster
@@ -102,9 +103,14 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
         store = SqliteRunStore(output.store)
         try:
             store.begin(run, accounts)
-            interrupted = await Scan(auditing, store=store, run_id=run_id, tally=tally).read(
-                accounts
-            )
+            interrupted = await Scan(
+                auditing,
+                store=store,
+                run_id=run_id,
+                tally=tally,
+                sizes=user_counts(store.connection),
+                measure=_measure(options, aws),
+            ).read(accounts)
             store.finish(
                 replace(
                     run,

@@ -422,7 +422,7 @@ def test_no_variable_and_no_file_turns_looking_into_changing(
     iamaudit: Run, organization: World
 ) -> None:
     folder = _folder(iamaudit).parent
-    for name in ("iamaudit.toml", ".iamaudit.toml", "pyproject.toml"):
+    for name in (".iamaudit.toml", "pyproject.toml"):
         (folder / name).write_text('remediate = "apply"\nyes = true\nallow_delete = true\n')
     before = statuses(organization)
 

@@ -105,6 +105,13 @@ def test_exactly_the_calls_that_the_inventory_needs_are_made(scan: Run, world: W
     assert {name: seen.count(name) for name in set(seen)} == calls
 
 
+def test_accounts_of_unknown_size_are_measured_once_where_not_all_fit(scan: Run) -> None:
+    first, second = scan("--concurrency", "4"), scan("--concurrency", "4")
+
+    calls = [ran.report["run"]["api_calls"]["iam:GetAccountSummary"] for ran in (first, second)]
+    assert calls[0] - calls[1] == 13  # of 16, two can't be entered, and one is not read whole
+
+
 def test_every_assumed_role_is_held_to_reading_by_a_session_policy(scan: Run, world: World) -> None:
     report = scan("--external-id", "example-id", "--source-identity", "auditor").report
 

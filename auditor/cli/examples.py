@@ -1,0 +1,45 @@
+"""What the help of each command ends with."""
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "scan": (
+        ("iamaudit scan", "your own account"),
+        ("iamaudit scan --accounts org --exclude 222222222222", "the organization, but for one"),
+        ("iamaudit scan --accounts @accounts.yml --policy strict", "the accounts of a file"),
+        ("iamaudit scan --accounts org --remediate dry-run", "with a plan of what to change"),
+        ("iamaudit scan --quiet --fail-on high --format json", "in a pipeline"),
+    ),
+    "report": (
+        ("iamaudit report", "the last run, as html and json"),
+        ("iamaudit report --output - --format json | jq .summary", "to another program"),
+        ("iamaudit report --policy strict --output strict", "judged again"),
+    ),
+    "plan": (
+        ("iamaudit plan --only key-unused --limit 10", "the ten worst of one rule"),
+        ('iamaudit plan --protect "svc-*" --protect-tag critical', "but for some users"),
+        ("iamaudit plan --allow-rotate --sink secretsmanager", "with rotations"),
+    ),
+    "apply": (
+        ("iamaudit apply reports/latest/plan.json", "after a question"),
+        ("iamaudit apply reports/latest/plan.json --show-session-policy", "what it may do"),
+        ("iamaudit apply reports/latest/plan.json --resume", "after it was cut off"),
+    ),
+    "undo": (
+        ("iamaudit undo latest", "what the plans of the last run deactivated"),
+        ("iamaudit undo latest --key AKIAIOSFODNN7EXAMPLE", "one key"),
+    ),
+    "accounts": (
+        ("iamaudit accounts --accounts org --exclude ou-ab12-cdef3456", "before a scan"),
+        ("iamaudit accounts --accounts @accounts.yml --format json", "to another program"),
+    ),
+}
+"""Commands, and what each is for."""
+
+
+def epilog(name: str) -> str | None:
+    """Return the examples of a command, one a line; None where there are none."""
+    examples = EXAMPLES.get(name)
+    if examples is None:
+        return None
+    return "\n".join(["Examples:", *(f"  {line}  # {what}" for line, what in examples)])

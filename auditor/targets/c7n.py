@@ -1,0 +1,75 @@
+"""The `accounts.yml` of c7n-org, Cloud Custodian's runner for many accounts."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from auditor.model.account import Account, parse_account_id
+
+HINT = (
+    "c7n-org's accounts.yml lists accounts, each with account_id in quotes, name, and role or"
+    " profile"
+)
+
+
+OTHERS = frozenset({"projects", "subscriptions", "tenancies"})
+"""Its lists of what other clouds have."""
+
+
+def is_c7n(data: Any) -> bool:
+    """Return whether the file is c7n-org's: by its `account_id`, where ours says `id`."""
+    if not isinstance(data, dict):
+        return False
+    entries = data.get("accounts")
+    if not isinstance(entries, list):
+        return bool(data.keys() & OTHERS)
+    theirs = any(isinstance(entry, dict) and "account_id" in entry for entry in entries)
+    return theirs or bool(data.keys() & OTHERS)
+
+
+def _one_role(value: Any) -> Any:
+    """Take the only role of a list; c7n-org assumes several one by the other's credentials."""
+    if not isinstance(value, list):
+        return value
+    if len(value) != 1:
+        raise ValueError("a chain of roles can't be followed: write the last, and let it trust you")
+    return value[0]
+
+
+class Entry(BaseModel):
+    """One account; what else there is, as regions and vars, says nothing to us."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    name: str | None = None
+    role: Annotated[
+        Annotated[str, Field(pattern=r"^(arn:[^:]+:iam::[0-9]{12}:role/.+|[^:{}]+)$")] | None,
+        BeforeValidator(_one_role),
+    ] = None
+    external_id: Annotated[str, Field(min_length=2, max_length=1224)] | None = None
+    profile: str | None = None
+    tags: list[str] | None = None
+
+    @property
+    def role_arn(self) -> str | None:
+        """The role's ARN: c7n-org takes a name for one of the account."""
+        if self.role is None or self.role.startswith("arn:"):
+            return self.role
+        return f"arn:aws:iam::{self.account_id}:role/{self.role}"
+
+    @property
+    def account(self) -> Account:
+        """The account; c7n-org does not use the profile where there is a role."""
+        pairs = (tag.split(":", 1) for tag in self.tags or () if ":" in tag)
+        return Account(
+            id=parse_account_id(self.account_id),
+            name=self.name,
+            role_arn=self.role_arn,
+            external_id=self.external_id,
+            profile=self.profile if self.role is None else None,
+            tags=dict(pairs) or None,
+        )
+
+
+ENTRIES = TypeAdapter(list[Entry])
