@@ -16,7 +16,10 @@ from auditor import cli
 from tests.crash.killed import arrange
 
 _UNTOLD = 255
-"""What multiprocessing says where it missed how a process ended; the tool never exits so."""
+"""What multiprocessing says where it missed how a process ended; the tool never exits so.
+
+Then what counts is how the process itself said that it was about to end: a killed one says nothing.
+"""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.warm"])
 for _name in ("apply", "history", "keys", "plan", "report", "scan", "undo"):
@@ -31,9 +34,11 @@ def run(
     folder: Path,
 ) -> tuple[int, str, str]:
     """Run it to its end in the folder; return the exit code, stdout and stderr."""
-    printed = [folder.with_name(f"{folder.name}.{name}") for name in ("stdout", "stderr")]
+    names = ("stdout", "stderr", "code")
+    told = stdout, stderr, ended = [folder.with_name(f"{folder.name}.{name}") for name in names]
+    ended.unlink(missing_ok=True)
     process = _FORKS.Process(
-        target=_child, args=(arguments, killed, dict(environment), folder, printed)
+        target=_child, args=(arguments, killed, dict(environment), folder, told)
     )
     process.start()
     process.join(120)
@@ -42,11 +47,13 @@ def run(
         process.kill()
         process.join()
         raise TimeoutError(arguments)
-    if killed is not None and code == _UNTOLD:
-        code = -signal.SIGKILL
+    if code == _UNTOLD:
+        if ended.exists():
+            code = int(ended.read_text())
+        elif killed is not None:
+            code = -signal.SIGKILL
     process.close()
-    stdout, stderr = (each.read_text() for each in printed)
-    return code, stdout, stderr
+    return code, stdout.read_text(), stderr.read_text()
 
 
 def _child(
@@ -54,11 +61,12 @@ def _child(
     killed: tuple[str, str, str] | None,
     environment: dict[str, str],
     folder: Path,
-    printed: list[Path],
+    told: list[Path],
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    *printed, ended = told
     for number, path in enumerate(printed, start=1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
@@ -66,4 +74,8 @@ def _child(
     if killed is not None:
         arrange(*killed)
     sys.argv = ["iamaudit", *arguments]
-    cli.main()
+    try:
+        cli.main()
+    except SystemExit as end:
+        ended.write_text(str(int(end.code or 0)))
+        raise
