@@ -200,7 +200,8 @@ async def test_a_cancelled_waiter_gives_its_place_back() -> None:
     assert busy == 1
 
 
-async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next() -> None:
+async def two_waiters(*, cancelled_before_the_place_comes: bool) -> tuple[list[str], int]:
+    """Cancel the first of two waiters around its turn; return who got one, and how many hold it."""
     bound = fanout.Bound(1)
     got: list[str] = []
 
@@ -217,33 +218,25 @@ async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next() -> No
             await anyio.wait_all_tasks_blocked()
             group.start_soon(wait, "second", anyio.CancelScope())
             await anyio.wait_all_tasks_blocked()
-        first.cancel()  # its place came just now, and it has not run since
+            if cancelled_before_the_place_comes:
+                first.cancel()
+        first.cancel()  # where its place has come, that was just now: it has not run since
+
+    return got, share.busy
+
+
+async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next() -> None:
+    got, busy = await two_waiters(cancelled_before_the_place_comes=False)
 
     assert "second" in got
-    assert share.busy == 0
+    assert busy == 0
 
 
 async def test_a_waiter_that_is_cancelled_just_before_gets_no_place() -> None:
-    bound = fanout.Bound(1)
-    got: list[str] = []
-
-    async with bound.share() as share, anyio.create_task_group() as group:
-
-        async def wait(name: str, scope: anyio.CancelScope) -> None:
-            with scope:
-                async with share:
-                    got.append(name)
-
-        first = anyio.CancelScope()
-        async with share:
-            group.start_soon(wait, "first", first)
-            await anyio.wait_all_tasks_blocked()
-            group.start_soon(wait, "second", anyio.CancelScope())
-            await anyio.wait_all_tasks_blocked()
-            first.cancel()
+    got, busy = await two_waiters(cancelled_before_the_place_comes=True)
 
     assert got == ["second"]
-    assert share.busy == 0
+    assert busy == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -61,28 +61,19 @@ class Entrance:
     def to_read(self, account: Account) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for reading while the context lasts.
 
-        A role ARN given for the account is assumed in any case, else those by name unless the
-        account is the caller's own or has a profile.
+        By the first of `roles_to_read` that lets us in, where a role is the way.
         """
-        if account.role_arn is not None:
-            return self._by_role(account, [account.role_arn], session_policy())
-        if self._is_direct(account):
+        arns = roles_to_read(account, self._connection, self._caller)
+        if arns is None:
             return self._directly(account)
-        arns = [self._role_arn(account, name) for name in self._connection.role_names]
         return self._by_role(account, arns, session_policy())
 
     def to_write(self, account: Account, policy: str) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for writing, held to the session policy where a role is assumed."""
-        if self._is_direct(account):
+        if _is_direct(account, self._caller):
             return self._directly(account)
-        arn = self._role_arn(account, self._connection.write_role_name)
+        arn = role_arn(account, self._connection.write_role_name, self._caller)
         return self._by_role(account, [arn], check_size(policy))
-
-    def _is_direct(self, account: Account) -> bool:
-        return account.profile is not None or account.id == self._caller.account_id
-
-    def _role_arn(self, account: Account, name: str) -> str:
-        return f"arn:{self._caller.partition}:iam::{account.id}:role/{name}"
 
     @asynccontextmanager
     async def _directly(self, account: Account) -> AsyncIterator[Entry]:
@@ -144,6 +135,28 @@ class Entrance:
             assumed = str(answer["AssumedRoleUser"]["Arn"])
         check_account(account, assumed.split(":")[4], f"the role {arn}")
         return credentials
+
+
+def roles_to_read(account: Account, connection: Connection, caller: Caller) -> list[str] | None:
+    """Return the ARNs of the roles to try in turn; None where other credentials are the way in.
+
+    A role ARN given for the account is assumed in any case, else those by name unless the account
+    is the caller's own or has a profile.
+    """
+    if account.role_arn is not None:
+        return [account.role_arn]
+    if _is_direct(account, caller):
+        return None
+    return [role_arn(account, name, caller) for name in connection.role_names]
+
+
+def role_arn(account: Account, name: str, caller: Caller) -> str:
+    """Return the ARN of a role in the account; the name may contain a path."""
+    return f"arn:{caller.partition}:iam::{account.id}:role/{name}"
+
+
+def _is_direct(account: Account, caller: Caller) -> bool:
+    return account.profile is not None or account.id == caller.account_id
 
 
 async def credentials_of(entry: Entry) -> Any:

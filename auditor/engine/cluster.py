@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 
 from auditor import fanout
+from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
-from auditor.model.account import Account, OutcomeKind
+from auditor.model.account import Account
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.ports import Keep
 
@@ -127,5 +128,4 @@ class Cluster:
 
 
 def _lost(account: Account, why: str) -> AccountInventory:
-    error = ReadError(operation="scan", code="WorkerLost", message=why)
-    return AccountInventory(account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error,))
+    return unreachable(account, ReadError(operation="scan", code="WorkerLost", message=why))

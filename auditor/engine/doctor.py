@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from auditor.engine.inventory import HOPELESS
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.permission import statement
 
@@ -19,7 +20,6 @@ NOBODY = "iamaudit-doctor-asks-for-nobody"
 """A user's name that nobody has; asking for it does no harm where somebody has."""
 _USERS_ASKED = 25
 """How many users are looked at for one that has a key."""
-_HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
 _REPORT_CODES = frozenset({"ReportNotPresent", "ReportInProgress", "ReportExpired"})
 _EXPLICIT = re.compile(r"explicit deny in (?:an? )?([a-z-]+(?: [a-z-]+){0,3})")
 _IMPLICIT = re.compile(r"because no ([a-z-]+(?: [a-z-]+){0,3}) allows")
@@ -80,7 +80,7 @@ def check_of(failure: AwsFailure) -> Check:
         )
     if _says_allowed(failure):
         return Check(operation=operation, state=State.ALLOWED)
-    failed = failure.kind in {*_HOPELESS, FailureKind.THROTTLED}
+    failed = failure.kind in {*HOPELESS, FailureKind.THROTTLED}
     return Check(operation=operation, state=State.FAILED if failed else State.UNTOLD, detail=told)
 
 
@@ -162,7 +162,7 @@ class _Examination:
             answer = await self._iam.ask(name, arguments)
         except AwsFailure as failure:
             self._note(check_of(failure))
-            if failure.kind in _HOPELESS:
+            if failure.kind in HOPELESS:
                 self._silent = operation
             return None
         self._note(Check(operation=operation, state=State.ALLOWED))

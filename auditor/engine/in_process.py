@@ -5,11 +5,10 @@ import logging
 import anyio
 
 from auditor import fanout
-from auditor.engine.inventory import AccountReading, error_of
+from auditor.engine.inventory import AccountReading, error_of, unreachable
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure
-from auditor.model.account import Account, OutcomeKind
-from auditor.model.inventory import AccountInventory
+from auditor.model.account import Account
 from auditor.ports import Clock, Keep, Sessions
 
 _log = logging.getLogger(__name__)
@@ -93,13 +92,7 @@ class InProcess:
                 if reading is not None:
                     await keep(reading.conclude())
                 elif refused is not None:
-                    await keep(
-                        AccountInventory(
-                            account=account,
-                            outcome=OutcomeKind.UNREACHABLE,
-                            errors=(error_of(refused),),
-                        )
-                    )
+                    await keep(unreachable(account, error_of(refused)))
         self._share_out()
 
     def _share_out(self) -> None:

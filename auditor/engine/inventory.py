@@ -28,7 +28,7 @@ T = TypeVar("T")
 _FIRST_POLL, _LONGEST_POLL, _POLLS = 0.5, 8.0, 12
 """Seconds between polls of the credential report, doubling; about a minute in all."""
 
-_HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
+HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
 """What counts towards giving up. A throttled call does not: an account that says so is there."""
 _FAILURES_IN_A_ROW = 5
 """After so many calls that did not get through, each with its retries, an account is given up."""
@@ -277,7 +277,7 @@ class AccountReading:
                     raise _GaveUpError  # by another call, while this one waited
                 answer = await call()
         except AwsFailure as failure:
-            self._in_a_row = self._in_a_row + 1 if failure.kind in _HOPELESS else 0
+            self._in_a_row = self._in_a_row + 1 if failure.kind in HOPELESS else 0
             if self._in_a_row < _FAILURES_IN_A_ROW:
                 raise
             self._noted(failure)
@@ -293,6 +293,11 @@ class AccountReading:
 
     def _noted(self, failure: AwsFailure, *, subject: str | None = None) -> None:
         self._errors.append(error_of(failure, subject=subject))
+
+
+def unreachable(account: Account, error: ReadError) -> AccountInventory:
+    """Return the inventory of an account of which nothing was read."""
+    return AccountInventory(account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error,))
 
 
 def error_of(failure: AwsFailure, *, subject: str | None = None) -> ReadError:

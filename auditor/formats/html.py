@@ -13,10 +13,10 @@ from typing import TextIO
 from jinja2 import Environment
 from markupsafe import Markup
 
+from auditor.formats.judged import root_slot
 from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import environment, source
-from auditor.model.finding import finding_id
 
 SCRIPTS = ("report/data.js", "report/table.js", "report/page.js")
 STYLE = "report/style.css"
@@ -71,23 +71,8 @@ def _with_keys(
         mine = held_keys if held == account_id else iter(())
         known = {(key["user_name"], key["access_key_id"] or key["slot"]): key for key in mine}
         for finding in its_findings:
-            name = finding["access_key_id"] or _slot(finding, partition)
+            name = finding["access_key_id"] or root_slot(finding, partition)
             yield finding, known.get((finding["user_name"], name))
-
-
-def _slot(finding: Row, partition: str) -> int | None:
-    """Return which of the root user's keys a finding without a key id is about, by its id."""
-    for slot in (1, 2):
-        whole = finding_id(
-            partition=partition,
-            account_id=finding["account_id"],
-            user_name=finding["user_name"],
-            key=f"slot-{slot}",
-            rule_id=finding["rule_id"],
-        )
-        if whole == finding["id"]:
-            return slot
-    return None
 
 
 def _page(document: ReportStream, templates: Environment) -> dict[str, object]:

@@ -57,7 +57,7 @@ def judged_rows(document: ReportStream) -> Iterator[JudgedRow]:
         for _, is_key, row in rows:
             if is_key:
                 found[row["access_key_id"] or row["slot"]] = (row, [])
-            elif (name := row["access_key_id"] or _slot(row, partition)) in found:
+            elif (name := row["access_key_id"] or root_slot(row, partition)) in found:
                 found[name][1].append(row)
             else:
                 unknown.append(row)
@@ -109,7 +109,7 @@ def _error(error: Row) -> str:
     return f"{about}{error['operation']} {error['code']}: {error['message']}"
 
 
-def _slot(finding: Row, partition: str) -> int | None:
+def root_slot(finding: Row, partition: str) -> int | None:
     """Return which of the root user's keys a finding without a key id is about, by its id."""
     for slot in (1, 2):
         whole = finding_id(

@@ -6,7 +6,7 @@ from heapq import nsmallest
 
 from auditor.formats.stream import Row
 from auditor.formats.templates import count
-from auditor.model.finding import FindingStatus, Severity
+from auditor.model.finding import Severity
 
 WORST = 10
 """How many accounts the table of the worst ones names."""
@@ -135,17 +135,6 @@ def _nothing_said(account: Row) -> Row:
     state = account["state"]
     message = f"the account's state is {state}" if state else "no reason was recorded"
     return {"operation": "", "code": state or "", "message": message, "subject": None}
-
-
-def tally(findings: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Count each account's findings: the open ones by severity, the others by status."""
-    counts: dict[str, dict[str, int]] = {}
-    for finding in findings:
-        status = finding["status"]
-        name = finding["severity"] if status == FindingStatus.OPEN else status
-        mine = counts.setdefault(finding["account_id"], {})
-        mine[name] = mine.get(name, 0) + 1
-    return counts
 
 
 def by_severity(counts: Mapping[str, int]) -> list[tuple[str, int]]:

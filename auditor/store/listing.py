@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from auditor.model.unknown import Unknown
-from auditor.store.encoding import loads
+from auditor.store.encoding import load_unknown, loads
 from auditor.store.reading import Row, RunReading
 
 _KEYS = """
@@ -28,7 +27,7 @@ FROM finding WHERE run_id = ?
 ORDER BY account_id, user_name, access_key_id, position, rule_id
 """
 _DISTINCT = 1024
-"""How many lists and reasons are remembered: a policy has few of them, and keys share them."""
+"""How many lists are remembered: a policy has few of them, and keys share them."""
 
 
 def keys(run: RunReading, now: datetime) -> Iterator[Row]:
@@ -37,7 +36,7 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
         account_id, user_name, user_arn, user_class, access_key_id, slot, status, created_at,
         state, used_at, service, region, unknown, violations,
     ) in run.tuples(_KEYS):  # fmt: skip
-        age = _days(created_at, now)
+        age, reason = _days(created_at, now), load_unknown(unknown)
         yield {
             "account_id": account_id,
             "user_name": user_name,
@@ -54,7 +53,7 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
                 "at": used_at,
                 "service": service,
                 "region": region,
-                "reason": None if unknown is None else _reason(unknown),
+                "reason": None if reason is None else reason.reason,
             },
             "violations": _list(violations or "[]"),
         }
@@ -102,8 +101,3 @@ def _idle(state: str, used_at: str | None, age: int | None, now: datetime) -> in
 def _list(text: str) -> Sequence[str]:
     names: list[str] = loads(text)
     return names
-
-
-@lru_cache(_DISTINCT)
-def _reason(text: str) -> str:
-    return Unknown(**loads(text)).reason

@@ -1,13 +1,13 @@
 """`accounts`: what LISTs come to, and how each account would be entered."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditor.aws.connection import Connection
+from auditor.aws.entrance import roles_to_read
 from auditor.aws.session import Aws
 from auditor.engine.tally import Tally
 from auditor.model.account import Account
-from auditor.ports import Caller, Clock
+from auditor.ports import Clock
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 
@@ -53,17 +53,8 @@ async def listed_accounts(
     return [
         Listed(
             account=account,
-            role_arns=tuple(_roles(account, connection, caller)),
+            role_arns=tuple(roles_to_read(account, connection, caller) or ()),
             profile=account.profile,
         )
         for account in found
     ]
-
-
-def _roles(account: Account, connection: Connection, caller: Caller) -> Iterator[str]:
-    """Yield the roles that a scan would try: as `auditor.aws.entrance` does."""
-    if account.role_arn is not None:
-        yield account.role_arn
-    elif account.profile is None and account.id != caller.account_id:
-        for name in connection.role_names:
-            yield f"arn:{caller.partition}:iam::{account.id}:role/{name}"

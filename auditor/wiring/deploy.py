@@ -122,7 +122,6 @@ def make_trust(
     external_id: str | None,
     organization_id: str | None,
     source_identity: bool,
-    option: str = "--trusted-account or --trusted-principal",
 ) -> Trust:
     """Return who is trusted; raise AuditError where AWS would not take a part of it."""
     trusted = [check_account(each, option="--trusted-account") for each in accounts]
@@ -135,7 +134,10 @@ def make_trust(
         )
         trusted.append(each)
     if not trusted:
-        raise AuditError("nobody is trusted", hint=f"name who may assume the role, with {option}")
+        raise AuditError(
+            "nobody is trusted",
+            hint="name who may assume the role, with --trusted-account or --trusted-principal",
+        )
     if external_id is not None:
         hint = "write 2 to 1224 letters, digits, and any of + = , . @ : / _ -"
         _check(_EXTERNAL_ID, external_id, "--external-id", hint)

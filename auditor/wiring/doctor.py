@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from auditor import fanout
 from auditor.aws.connection import Connection
+from auditor.aws.entrance import roles_to_read
 from auditor.aws.permissions import Purpose
 from auditor.aws.readers import ClientReader
 from auditor.aws.session import Aws
@@ -16,7 +17,7 @@ from auditor.engine.tally import Tally
 from auditor.errors import AuditError, AwsFailure, FailureKind
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.permission import KEY_ACTIONS, SCAN_ACTIONS, trust_statement
-from auditor.ports import Caller, Clock, Progress
+from auditor.ports import Caller, Clock
 from auditor.targets.literal import Below, Item, parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.policies import load_policies
@@ -112,9 +113,7 @@ class _ServerClock:
         self.ahead = _whole_seconds(at - self._clock.now())
 
 
-async def diagnose(
-    options: DoctorOptions, *, clock: Clock, progress: Progress | None = None
-) -> Diagnosis:
+async def diagnose(options: DoctorOptions, *, clock: Clock) -> Diagnosis:
     """Try all that a scan needs, without writing anything; raise AuditError for wrong usage."""
     facts = frozenset().union(*(each.facts for each in load_policies(options.policies)))
     include = parse_list(options.accounts, option="--accounts")
@@ -123,7 +122,7 @@ async def diagnose(
         options.connection,
         session_name="iamaudit-doctor",
         concurrency=_AT_ONCE,
-        progress=progress or Tally(),
+        progress=Tally(),
         clock=clock,
         attempts=_ATTEMPTS,
         transport="sdk",  # its answers have the server's date
@@ -251,8 +250,7 @@ def _not_entered(
     if failure.kind is not FailureKind.DENIED or failure.operation != "sts:AssumeRole":
         failed = replace(check, state=State.FAILED) if check.state is State.UNTOLD else check
         return Examined(account=account, checks=(failed,))
-    prefix = f"arn:{caller.partition}:iam::{account.id}:role/"
-    arns = [account.role_arn] if account.role_arn else [prefix + n for n in connection.role_names]
+    arns = roles_to_read(account, connection, caller) or []
     named = connection.source_identity is not None
     actions = ["sts:AssumeRole", *(["sts:SetSourceIdentity"] if named else [])]
     granted = {"Effect": "Allow", "Action": actions, "Resource": arns}

@@ -13,9 +13,10 @@ from auditor.aws.session import Aws
 from auditor.config import TransportName
 from auditor.engine.cluster import Read
 from auditor.engine.in_process import InProcess
+from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
-from auditor.model.account import Account, OutcomeKind
+from auditor.model.account import Account
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.wiring.clock import SystemClock
 
@@ -106,9 +107,7 @@ class ScanPlugin(WorkerPlugin):
 
         if self._unfit is not None:
             error = ReadError(operation="scan", code="WorkerUnfit", message=self._unfit)
-            kept.append(
-                AccountInventory(account=account, outcome=OutcomeKind.UNREACHABLE, errors=(error,))
-            )
+            kept.append(unreachable(account, error))
         elif not self._stopped:
             with anyio.CancelScope() as scope:
                 self._scopes.add(scope)

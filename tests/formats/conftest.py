@@ -20,9 +20,9 @@ from auditor.formats.document import (
     Summary,
     Tool,
 )
-from auditor.formats.overview import tally
 from auditor.formats.stream import ReportStream, Row
 from auditor.model.finding import Severity, finding_id
+from tests.tally import tally
 
 ACCOUNT = "111111111111"
 KEY = "AKIAIOSFODNN7EXAMPLE"

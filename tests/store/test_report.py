@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from auditor.engine.judgement import RunJudge
-from auditor.formats.overview import tally
 from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed
 from auditor.model.inventory import AccountInventory
 from auditor.store.report import StoredReport
@@ -24,6 +23,7 @@ from tests.builders import (
     an_inventory,
     used,
 )
+from tests.tally import tally
 
 POLICIES = load_policies(("baseline",))
 
