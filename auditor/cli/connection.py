@@ -1,4 +1,4 @@
-"""The CONNECTION options, for every command that reaches AWS."""
+"""Options that several commands share as one value: CONNECTION, for all that reach AWS."""
 
 import inspect
 from collections.abc import Callable
@@ -11,32 +11,32 @@ from auditor.cli import options as given
 Command = Callable[..., None]
 
 
-def connected(command: Command) -> Command:
-    """Give the command the CONNECTION options in the place of its parameter `connection`."""
-    signature = inspect.signature(command)
-    own = [each for each in signature.parameters.values() if each.name != "connection"]
-    added = [
-        each
-        for each in inspect.signature(_connection).parameters.values()
-        if "connection" in signature.parameters
-    ]
+def given_as(name: str, make: Callable[..., object]) -> Callable[[Command], Command]:
+    """Give a command the options that `make` takes, and what it returns of them as `name`."""
 
-    @wraps(command)
-    def run(**values: Any) -> None:
-        connection = _connection(**{each.name: values.pop(each.name) for each in added})
-        command(connection=connection, **values)
+    def change(command: Command) -> Command:
+        parameters = inspect.signature(command).parameters.values()
+        own = [each for each in parameters if each.name != name]
+        added = list(inspect.signature(make).parameters.values())
 
-    hints = {
-        name: hint
-        for function in (command, _connection)
-        for name, hint in get_type_hints(function, include_extras=True).items()
-        if name not in {"connection", "return"}
-    }
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*own, *added], return_annotation=None
-    )
-    run.__annotations__ = hints
-    return run
+        @wraps(command)
+        def run(**values: Any) -> None:
+            made = make(**{each.name: values.pop(each.name) for each in added})
+            command(**{name: made}, **values)
+
+        hints = {
+            option: hint
+            for function in (command, make)
+            for option, hint in get_type_hints(function, include_extras=True).items()
+            if option not in {name, "return"}
+        }
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [*own, *added], return_annotation=None
+        )
+        run.__annotations__ = hints
+        return run
+
+    return change
 
 
 def _connection(
@@ -58,3 +58,8 @@ def _connection(
         region=region,
         endpoint_url=endpoint_url,
     )
+
+
+def connected(command: Command) -> Command:
+    """Give the command the CONNECTION options in the place of its parameter `connection`."""
+    return given_as("connection", _connection)(command)

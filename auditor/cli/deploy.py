@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli import planning
+from auditor.cli.connection import given_as
 from auditor.errors import AuditError
 from auditor.wiring.deploy import (
     Roles,
@@ -101,107 +102,45 @@ WritePrincipals = Annotated[
 ]
 
 
-@deploy.command()
-def cloudformation(
+def _trust(
     *,
     trusted_account: TrustedAccounts = [],
     trusted_principal: TrustedPrincipals = [],
     external_id: ExternalId = None,
     organization_id: OrganizationId = None,
     allow_source_identity: AllowSourceIdentity = False,
-    role_name: RoleOption = "iamaudit-read",
-    with_write_role: WithWriteRole = False,
-    write_role_name: WriteRoleOption = "iamaudit-write",
-    write_principal: WritePrincipals = [],
-    allow_delete: planning.AllowDelete = False,
-    allow_rotate: planning.AllowRotate = False,
-) -> None:
-    """Print a CloudFormation template of the roles, for a stack or a StackSet."""
-    trust = make_trust(
+) -> Trust:
+    return make_trust(
         trusted_account,
         trusted_principal,
         external_id=external_id,
         organization_id=organization_id,
         source_identity=allow_source_identity,
     )
-    roles = _roles(
-        trust,
-        role_name,
-        with_write_role=with_write_role,
-        write_role_name=write_role_name,
-        write_principal=write_principal,
-        allow_delete=allow_delete,
-        allow_rotate=allow_rotate,
-    )
-    typer.echo(render_cloudformation(roles), nl=False)
-
-
-@deploy.command()
-def terraform(
-    *,
-    trusted_account: TrustedAccounts = [],
-    trusted_principal: TrustedPrincipals = [],
-    external_id: ExternalId = None,
-    organization_id: OrganizationId = None,
-    allow_source_identity: AllowSourceIdentity = False,
-    role_name: RoleOption = "iamaudit-read",
-    with_write_role: WithWriteRole = False,
-    write_role_name: WriteRoleOption = "iamaudit-write",
-    write_principal: WritePrincipals = [],
-    allow_delete: planning.AllowDelete = False,
-    allow_rotate: planning.AllowRotate = False,
-) -> None:
-    """Print Terraform configuration of the roles."""
-    trust = make_trust(
-        trusted_account,
-        trusted_principal,
-        external_id=external_id,
-        organization_id=organization_id,
-        source_identity=allow_source_identity,
-    )
-    roles = _roles(
-        trust,
-        role_name,
-        with_write_role=with_write_role,
-        write_role_name=write_role_name,
-        write_principal=write_principal,
-        allow_delete=allow_delete,
-        allow_rotate=allow_rotate,
-    )
-    typer.echo(render_terraform(roles), nl=False)
-
-
-@deploy.command("trust-policy")
-def trust_policy(
-    *,
-    trusted_account: TrustedAccounts = [],
-    trusted_principal: TrustedPrincipals = [],
-    external_id: ExternalId = None,
-    organization_id: OrganizationId = None,
-    allow_source_identity: AllowSourceIdentity = False,
-) -> None:
-    """Print the trust policy of a role; `iamaudit permissions` prints what it is to be allowed."""
-    trust = make_trust(
-        trusted_account,
-        trusted_principal,
-        external_id=external_id,
-        organization_id=organization_id,
-        source_identity=allow_source_identity,
-    )
-    typer.echo(render_trust_policy(trust), nl=False)
 
 
 def _roles(
-    trust: Trust,
-    role_name: str,
     *,
-    with_write_role: bool,
-    write_role_name: str,
-    write_principal: list[str],
-    allow_delete: bool,
-    allow_rotate: bool,
+    trusted_account: TrustedAccounts = [],
+    trusted_principal: TrustedPrincipals = [],
+    external_id: ExternalId = None,
+    organization_id: OrganizationId = None,
+    allow_source_identity: AllowSourceIdentity = False,
+    role_name: RoleOption = "iamaudit-read",
+    with_write_role: WithWriteRole = False,
+    write_role_name: WriteRoleOption = "iamaudit-write",
+    write_principal: WritePrincipals = [],
+    allow_delete: planning.AllowDelete = False,
+    allow_rotate: planning.AllowRotate = False,
 ) -> Roles:
     """Return the roles that the options ask for; raise AuditError."""
+    trust = _trust(
+        trusted_account=trusted_account,
+        trusted_principal=trusted_principal,
+        external_id=external_id,
+        organization_id=organization_id,
+        allow_source_identity=allow_source_identity,
+    )
     read = check_role(role_name, option="--role-name")
     if not with_write_role:
         if allow_delete or allow_rotate or write_principal:
@@ -236,3 +175,24 @@ def _of(trust: Trust, principals: list[str]) -> Trust:
         organization_id=trust.organization_id,
         source_identity=trust.source_identity,
     )
+
+
+@deploy.command()
+@given_as("roles", _roles)
+def cloudformation(*, roles: Roles) -> None:
+    """Print a CloudFormation template of the roles, for a stack or a StackSet."""
+    typer.echo(render_cloudformation(roles), nl=False)
+
+
+@deploy.command()
+@given_as("roles", _roles)
+def terraform(*, roles: Roles) -> None:
+    """Print Terraform configuration of the roles."""
+    typer.echo(render_terraform(roles), nl=False)
+
+
+@deploy.command("trust-policy")
+@given_as("trust", _trust)
+def trust_policy(*, trust: Trust) -> None:
+    """Print the trust policy of a role; `iamaudit permissions` prints what it is to be allowed."""
+    typer.echo(render_trust_policy(trust), nl=False)
