@@ -11,16 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from auditor.aws.permissions import READS_TO_WRITE, SECRET_ACTIONS
+from auditor.aws.permissions import Purpose, least
+from auditor.aws.permissions import policy_document as iam_policy
 from auditor.cli.exits import ExitCode
-from auditor.model.permission import ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
 from auditor.policy import cases
 from auditor.policy import document as policy_document
 from auditor.policy.catalogue import FACTS
-from auditor.remediation.actions import GRANTS
 from auditor.wiring import load_policies, pack_names
 
-KEY_ACTIONS = sorted({action for actions in GRANTS.values() for action in actions})
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/policy.md", "docs/remediation.md")
 
@@ -53,24 +51,15 @@ def rules() -> str:
 
 
 def read_policy() -> str:
-    return _json({"Version": "2012-10-17", "Statement": [statement(*SCAN_ACTIONS)]})
+    return _json(iam_policy(least(Purpose.ENRICH)))
 
 
 def write_policy() -> str:
-    granted = statement(*KEY_ACTIONS, *READS_TO_WRITE)
-    secrets = statement(*SECRET_ACTIONS)
-    resource = {"Resource": "arn:aws:secretsmanager:*:*:secret:iamaudit/*"}
-    return _json({"Version": "2012-10-17", "Statement": [granted, {**secrets, **resource}]})
+    return _json(iam_policy(least(Purpose.ROTATE)))
 
 
 def caller_policy() -> str:
-    roles = {
-        "Effect": "Allow",
-        "Action": "sts:AssumeRole",
-        "Resource": "arn:aws:iam::*:role/iamaudit-read",
-    }
-    organization = statement(*ORGANIZATION_ACTIONS)
-    return _json({"Version": "2012-10-17", "Statement": [roles, organization]})
+    return _json(iam_policy(least(Purpose.CALLER, role_names=("iamaudit-read",))))
 
 
 def facts() -> str:
