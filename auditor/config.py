@@ -81,6 +81,10 @@ class ScanOptions:
     """None: findings never fail the run."""
     now: datetime | None = None
     """The instant to judge at; None: the start of the scan."""
+    baseline: str | None = None
+    """The earlier run to compare with: an id, or latest."""
+    only_new: bool = False
+    """Whether only what is new since then fails the run."""
     planning: Planning | None = None
     """What a plan may do, where one is wanted."""
 
@@ -112,6 +116,14 @@ def parse_fail_on(text: str) -> Severity | None:
             f"--fail-on: {text!r} is no severity",
             hint=f"write one of {', '.join(Severity)} or never",
         ) from None
+
+
+def check_only_new(*, only_new: bool, baseline: str | None) -> None:
+    """Raise AuditError where nothing says what is old."""
+    if only_new and baseline is None:
+        raise AuditError(
+            "--only-new: new since when?", hint="name an earlier run: --baseline latest, or its id"
+        )
 
 
 def parse_formats(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,16 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("iamaudit scan --accounts @accounts.yml --policy strict", "the accounts of a file"),
         ("iamaudit scan --accounts org --remediate dry-run", "with a plan of what to change"),
         ("iamaudit scan --quiet --fail-on high --format json", "in a pipeline"),
+        ("iamaudit scan --baseline latest --only-new", "fail for what is new alone"),
+    ),
+    "diff": (
+        ("iamaudit diff", "the last two runs"),
+        ("iamaudit diff 20260601T100000Z-4f2a91c3 latest", "since then"),
+        ("iamaudit diff --format markdown --fail-on high", "in a pipeline"),
+    ),
+    "prune": (
+        ("iamaudit prune --keep 30", "what would go"),
+        ("iamaudit prune --keep 30 --keep-days 90 --yes", "kept by either"),
     ),
     "report": (
         ("iamaudit report", "the last run, as html and json"),

@@ -1,10 +1,11 @@
 """What the exit code says."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
-from auditor.formats.stream import ReportStream
+from auditor.formats.stream import ReportStream, Row
+from auditor.model.changes import Change
 from auditor.model.finding import Severity
 
 
@@ -25,8 +26,13 @@ class ExitCode(IntEnum):
     """Stopped by Ctrl-C; what was read is kept."""
 
 
-def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: bool) -> ExitCode:
-    """Return the exit code of a scan: 130, 4, 3, 1, 0, in this order."""
+def exit_code(
+    document: ReportStream, *, fail_on: Severity | None, interrupted: bool, only_new: bool = False
+) -> ExitCode:
+    """Return the exit code of a scan: 130, 4, 3, 1, 0, in this order.
+
+    With `only_new` only what is new since the earlier run counts as a finding.
+    """
     coverage, summary = document.coverage(), document.summary()
     accounts = coverage["accounts"]
     if interrupted:
@@ -35,15 +41,25 @@ def exit_code(document: ReportStream, *, fail_on: Severity | None, interrupted: 
         return ExitCode.NOTHING
     if not coverage["complete"]:
         return ExitCode.INCOMPLETE
-    if fail_on is not None and any(
-        number and Severity(name).rank <= fail_on.rank
-        for name, number in _left(document, summary["open"]).items()
-    ):
-        return ExitCode.FINDINGS
-    return ExitCode.CLEAN
+    changes = document.changes()
+    if only_new and changes is not None:
+        found = (each for each in changes.findings() if each["change"] == Change.NEW)
+        left = _left(document, changes.summary()["new"], found)
+    else:
+        left = _left(document, summary["open"], document.findings())
+    return ExitCode.FINDINGS if fails(left, fail_on) else ExitCode.CLEAN
 
 
-def _left(document: ReportStream, open_: Mapping[str, int]) -> Mapping[str, int]:
+def fails(counts: Mapping[str, int], fail_on: Severity | None) -> bool:
+    """Whether findings, counted by severity, reach the threshold."""
+    return fail_on is not None and any(
+        number and Severity(name).rank <= fail_on.rank for name, number in counts.items()
+    )
+
+
+def _left(
+    document: ReportStream, open_: Mapping[str, int], findings: Iterable[Row]
+) -> Mapping[str, int]:
     """Return the open findings by severity, without those that the run's plans have mended.
 
     Taking a key away mends what a rule said of an active key, and nothing else.
@@ -58,7 +74,7 @@ def _left(document: ReportStream, open_: Mapping[str, int]) -> Mapping[str, int]
     }
     mended = Counter(
         finding["severity"]
-        for finding in document.findings()
+        for finding in findings
         if finding["status"] == "open"
         and finding["rule_id"] in about_active
         and (finding["account_id"], finding["access_key_id"]) in taken

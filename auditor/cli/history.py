@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from auditor.cli import options as given
+from auditor.formats.stream import Row
 from auditor.formats.templates import printable
+from auditor.model.finding import Severity
 from auditor.model.outcome import JournalLine
 from auditor.store.encoding import instant
 from auditor.store.output import STORE
@@ -26,7 +28,10 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
-    """List the stored runs; with RUN, every line of the journal about its plans."""
+    """List the stored runs; with RUN, every line of the journal about its plans.
+
+    Each run comes with its open findings and the change to the finished run before.
+    """
     file = store or output / STORE
     if run is None:
         _show_runs(file, as_json=as_json)
@@ -48,16 +53,42 @@ def history(
 
 
 def _show_runs(file: Path, *, as_json: bool) -> None:
-    found = runs(file)
+    found = list(runs(file))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "started", "accounts", "keys", "open findings", "plans", "applied"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("run", "accounts", "keys", "open", *Severity, "plans", "applied"):
+        table.add_column(heading, overflow="fold", justify="left" if heading == "run" else "right")
     for each in found:
-        table.add_row(*(str(value) for value in each.values()))
-    Console().print(table)
+        table.add_row(
+            str(each["id"]),
+            str(each["accounts"]) if each["finished_at"] else f"{each['accounts']} (interrupted)",
+            str(each["keys"]),
+            _open(each),
+            *(_open(each, level) for level in Severity),
+            str(each["plans"] or ""),
+            str(each["applied"] or ""),
+        )
+    console = Console()
+    console.print(table)
+    if any(each["change"] and not each["comparable"] for each in found):
+        console.print(
+            "* other accounts were read whole, or other policies judged, than in the run before"
+        )
+
+
+def _open(run: Row, level: Severity | None = None) -> str:
+    """Return how many findings are open, and the change to the run before."""
+    sizes, changes = run["open_by_severity"], run["change"]
+    size = run["open"] if level is None else sizes[level]
+    if changes is None:
+        return str(size)
+    change = sum(changes.values()) if level is None else changes[level]
+    if not (change or level is None):
+        return str(size)
+    mark = "" if run["comparable"] else "*"
+    return f"{size} ({change:+}{mark})" if change else f"{size} (={mark})"
 
 
 def _plain(line: JournalLine) -> dict[str, object]:

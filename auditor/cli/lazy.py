@@ -15,7 +15,9 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Plan by a stored run's findings: one action for each key, written to plan.json.",
     "apply": "Apply a plan: each key is read again, changed, read back, and every step journaled.",
     "undo": "Activate again what the plans of a run deactivated and is still inactive.",
+    "diff": "Compare two stored runs: which findings are new, resolved, changed or still open.",
     "history": "List the stored runs; with RUN, every line of the journal about its plans.",
+    "prune": "Say which old runs would be removed from the store; with --yes, remove them.",
     "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete,"
     " rotate, tour.",
     "policy": "The shipped policies and your own: list, show, check, explain, test.",

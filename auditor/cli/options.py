@@ -131,6 +131,26 @@ FailOn = Annotated[
         help="exit with 1 for open findings of this severity or worse",
     ),
 ]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        envvar="IAMAUDIT_BASELINE",
+        metavar="RUN",
+        rich_help_panel=JUDGING,
+        help="earlier run to tell the changes from: its id, or latest, the newest finished one",
+        show_default=False,
+    ),
+]
+OnlyNew = Annotated[
+    bool,
+    typer.Option(
+        "--only-new",
+        envvar="IAMAUDIT_ONLY_NEW",
+        rich_help_panel=JUDGING,
+        help="exit with 1 for findings only that are new since --baseline, and list those",
+    ),
+]
 FromSource = Annotated[
     Source,
     typer.Option(

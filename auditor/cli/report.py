@@ -13,6 +13,7 @@ from auditor.cli.exits import exit_code
 from auditor.config import (
     DEFAULT_FORMATS,
     FORMATS,
+    check_only_new,
     parse_fail_on,
     parse_formats,
     parse_instant,
@@ -32,6 +33,8 @@ def report(
     policy: Annotated[list[str], given.REJUDGE] = [],
     now: given.Now = None,
     fail_on: given.FailOn = "low",
+    baseline: given.Baseline = None,
+    only_new: given.OnlyNew = False,
     format_: given.Formats = [],
     template: given.Templates = [],
     output: Annotated[str, given.REPORT_OUTPUT] = "reports",
@@ -41,6 +44,7 @@ def report(
     With --policy or --now the run is judged again, and the store keeps what the scan said. Exits as
     the scan would.
     """
+    check_only_new(only_new=only_new, baseline=baseline)
     threshold, at = parse_fail_on(fail_on), None if now is None else parse_instant(now)
     to_stdout = output == _STDOUT
     templates = parse_templates(template)
@@ -52,7 +56,7 @@ def report(
             hint="give one --format or --template, or a folder",
         )
     folder = Path("reports" if to_stdout else output)
-    with replay(store or folder / STORE, run, policies=policy, now=at) as again:
+    with replay(store or folder / STORE, run, policies=policy, now=at, since=baseline) as again:
         if to_stdout:
             writes = [*(FORMATS[name] for name in formats), *(one.write for one in templates)]
             writes[0](again.document, sys.stdout)
@@ -63,8 +67,8 @@ def report(
             files = write_reports(target, again.document, again.run_id, formats, templates)
             target.link_first(again.run_id)
             console = Console()
-            summary.show(again.document, console)
+            summary.show(again.document, console, only_new=only_new)
             for file in files:
                 console.print(file, markup=False, soft_wrap=True)
-        code = exit_code(again.document, fail_on=threshold, interrupted=False)
+        code = exit_code(again.document, fail_on=threshold, interrupted=False, only_new=only_new)
     raise typer.Exit(code)

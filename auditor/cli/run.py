@@ -51,7 +51,7 @@ def run_scan(
         return ExitCode.INTERRUPTED, None
     with result:
         console = Console()
-        summary.show(result.document, console)
+        summary.show(result.document, console, only_new=options.only_new)
         applied = None
         if result.plan is not None:
             if remediation is None:
@@ -105,7 +105,12 @@ def _apply(
 
 def _code(result: ScanResult, options: ScanOptions, applied: Applied | None) -> ExitCode:
     interrupted = result.interrupted or (applied is not None and applied.interrupted)
-    code = exit_code(result.document, fail_on=options.fail_on, interrupted=interrupted)
+    code = exit_code(
+        result.document,
+        fail_on=options.fail_on,
+        interrupted=interrupted,
+        only_new=options.only_new,
+    )
     if applied is not None and not applied.complete and code is not ExitCode.INTERRUPTED:
         return ExitCode.NOTHING
     return code

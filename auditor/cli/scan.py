@@ -17,6 +17,7 @@ from auditor.config import (
     ScanOptions,
     Source,
     TransportName,
+    check_only_new,
     parse_fail_on,
     parse_formats,
     parse_instant,
@@ -48,6 +49,8 @@ def scan(
     policy: given.Policies = ["baseline"],
     now: given.Now = None,
     fail_on: given.FailOn = "low",
+    baseline: given.Baseline = None,
+    only_new: given.OnlyNew = False,
     remediate: Annotated[
         Remediate | None,
         typer.Option(
@@ -81,6 +84,7 @@ def scan(
     of a plan applied, 130 interrupted.
     """
     check_workers(workers, scheduler)
+    check_only_new(only_new=only_new, baseline=baseline)
     chosen_sink = planning.parse_sink_option(sink, kms_key_id)
     asked = ScanOptions(
         accounts=tuple(accounts),
@@ -96,6 +100,8 @@ def scan(
         templates=parse_templates(template),
         output=output,
         fail_on=parse_fail_on(fail_on),
+        baseline=baseline,
+        only_new=only_new,
         now=None if now is None else parse_instant(now),
         planning=None
         if remediate is None

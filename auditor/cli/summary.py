@@ -7,18 +7,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from auditor.cli import changes as show_changes
+from auditor.cli.changes import STYLES
 from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
 from auditor.formats.stream import ReportStream, Row
 from auditor.formats.templates import count, printable
 from auditor.model.account import OutcomeKind
+from auditor.model.changes import Change
 from auditor.model.unknown import DENIED_CODES
 
 _TONES = {"severe": "bold red", "findings": "yellow", "incomplete": "yellow", "clean": "green"}
-_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
-def show(document: ReportStream, console: Console) -> None:
-    """Print the verdict, the worst accounts, and what could not be judged."""
+def show(document: ReportStream, console: Console, *, only_new: bool = False) -> None:
+    """Print the verdict, what could not be judged and what changed, and the worst accounts.
+
+    With `only_new` the new findings stand in for the worst accounts.
+    """
     coverage, summary = document.coverage(), document.summary()
     told = verdict(run=document.run(), coverage=coverage, summary=summary)
     console.print(Text(f"{told.found}.", style=_TONES[told.tone]))
@@ -38,6 +43,12 @@ def show(document: ReportStream, console: Console) -> None:
         console.print(Text(printable(line)))
     for line in _missed(document):
         console.print(Text(f"! {printable(line)}", style="yellow"))
+    changes = document.changes()
+    if changes is not None:
+        show_changes.show_sum(changes, console)
+        if only_new:
+            show_changes.show_findings(changes, console, only=(Change.NEW,))
+            return
     _show_accounts(document, console)
 
 
@@ -92,7 +103,7 @@ def _show_accounts(document: ReportStream, console: Console) -> None:
     table = Table(title="Worst accounts, by open findings", title_justify="left")
     table.add_column("account")
     table.add_column("name", overflow="fold")
-    for name, style in _STYLES.items():
+    for name, style in STYLES.items():
         table.add_column(name, justify="right", style=style)
     for each in ids:
         numbers = (str(number or "") for _, number in by_severity(counts[each]))

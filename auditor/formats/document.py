@@ -266,6 +266,113 @@ class PlanPart(Part):
     held: list[HeldPart]
 
 
+class BaselinePart(Part):
+    """The earlier run that the changes are told from."""
+
+    id: str
+    started_at: Instant
+    finished_at: Instant | None
+    now: Instant
+    same_policies: bool = Field(description="false: what changed may be the policies' doing")
+    same_source: bool = Field(description="false: last uses were read otherwise then")
+
+
+class KeyChanges(Part):
+    """Keys, counted by change."""
+
+    appeared: Count
+    disappeared: Count
+    changed: Count
+
+
+class AccountChanges(Part):
+    """Accounts whose outcome is another, and those of them that were read less far."""
+
+    changed: Count
+    worse: Count
+
+
+class ChangesSummary(Part):
+    """Changes, counted; what is open is new or still open."""
+
+    new: OpenCounts
+    resolved: OpenCounts
+    still_open: OpenCounts = Field(description="open in both runs, changed or not")
+    changed: Count
+    not_looked_at: Count = Field(description="were open; the later run did not look")
+    unjudged: Count = Field(description="verdicts that are missing now and were not then")
+    keys: KeyChanges
+    accounts: AccountChanges
+
+
+class FindingBefore(Part):
+    """What the earlier run said of a finding."""
+
+    status: Literal["open", "exempt", "indeterminate"]
+    severity: SeverityName
+    title: str
+    message: str
+
+
+class FindingChange(Part):
+    """One finding that is not as it was."""
+
+    change: Literal["new", "changed", "resolved", "not_looked_at", "still_open"]
+    id: str
+    rule_id: str
+    title: str
+    severity: SeverityName
+    account_id: AccountIdText
+    user_name: str
+    access_key_id: str | None
+    message: str = Field(description="as the earlier run told it where the later one has none")
+    status: Literal["open", "exempt", "indeterminate"] | None = Field(
+        description="null where the later run has no such finding"
+    )
+    before: FindingBefore | None = Field(description="null where the earlier run had none")
+    differs: list[str] = Field(description="which members changed: severity, status, …")
+    reason: str | None = Field(description="why it came or went, where that can be told")
+
+
+class KeyState(Part):
+    """A key as one run saw it."""
+
+    status: Literal["Active", "Inactive", "Expired"]
+    last_used: Literal["used", "never", "unknown"]
+
+
+class KeyChange(Part):
+    """One key that came, went, changed its status, or was used for the first time."""
+
+    change: Literal["appeared", "disappeared", "changed"]
+    account_id: AccountIdText
+    user_name: str
+    access_key_id: str | None
+    slot: Literal[1, 2] | None
+    before: KeyState | None
+    after: KeyState | None
+
+
+class AccountChange(Part):
+    """One account that was read further, or less far; null where it was not in scope."""
+
+    id: AccountIdText
+    name: str | None
+    before: Literal["audited", "partial", "unreachable", "skipped"] | None
+    after: Literal["audited", "partial", "unreachable", "skipped"] | None
+    worse: bool
+
+
+class ChangesPart(Part):
+    """What changed since an earlier run."""
+
+    baseline: BaselinePart
+    summary: ChangesSummary
+    findings: list[FindingChange] = Field(description="those still open are told by diff alone")
+    keys: list[KeyChange]
+    accounts: list[AccountChange]
+
+
 class Report(Part):
     """A whole report, schema version 1."""
 
@@ -280,6 +387,16 @@ class Report(Part):
     summary: Summary
     compliance: list[Compliance]
     plan: PlanPart | None
+    changes: ChangesPart | None = Field(description="null where no earlier run was named")
+
+
+class Difference(Part):
+    """What `diff` writes: a later run, and what changed since an earlier one."""
+
+    schema_version: Literal[1]
+    tool: Tool
+    run: RunPart
+    changes: ChangesPart
 
 
 def json_schema() -> dict[str, object]:

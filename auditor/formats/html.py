@@ -13,9 +13,10 @@ from typing import TextIO
 from jinja2 import Environment
 from markupsafe import Markup
 
+from auditor.formats import changes as compare
 from auditor.formats.judged import root_slot
 from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
-from auditor.formats.stream import ReportStream, Row
+from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import environment, source
 
 SCRIPTS = ("report/data.js", "report/table.js", "report/page.js")
@@ -101,6 +102,25 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
         "reported": REPORTED if run["source"] == "report" else None,
         "plan": document.plan(),
         "exemptions": list(document.exemptions()),
+        "changes": _changes(document.changes()),
+    }
+
+
+def _changes(changes: ChangesStream | None) -> dict[str, object] | None:
+    """Return what `changes.html.j2` shows: the first of each kind, and how many there are."""
+    if changes is None:
+        return None
+    return {
+        "sentence": compare.sentence(changes),
+        "caveats": list(compare.caveats(changes)),
+        "titles": compare.TITLES,
+        "findings": compare.findings(changes),
+        "told": compare.what,
+        "keys_told": compare.keys_told(changes),
+        "keys_listed": compare.first(changes.keys()),
+        "key_told": compare.key_change,
+        "accounts": compare.first(changes.accounts()),
+        "outcome": compare.outcome,
     }
 
 

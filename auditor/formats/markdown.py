@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
+from auditor.formats import changes as compare
 from auditor.formats.judged import is_read, why_unread
 from auditor.formats.overview import REPORTED, by_severity, verdict
-from auditor.formats.stream import ReportStream, Row
+from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import count, dumps, instant, number
 from auditor.formats.visible import VisibleReport
 
@@ -31,6 +32,7 @@ def _lines(document: ReportStream) -> Iterator[str]:
     names = {account["id"]: account["name"] for account in document.accounts()}
     yield from _head(document)
     yield from _coverage(document)
+    yield from changed(document.changes(), names)
     yield from _findings(document, names)
     yield from _exemptions(document)
     yield from _compliance(document)
@@ -84,6 +86,66 @@ def _coverage(document: ReportStream) -> Iterator[str]:
                 for gap in coverage["gaps"]
             ),
         )
+
+
+def write_changes(document: ReportStream, out: TextIO) -> None:
+    """Write what changed since an earlier run as a page of its own."""
+    shown = VisibleReport(document)
+    names = {account["id"]: account["name"] for account in shown.accounts()}
+    for line in ("# AWS access keys: what changed", *changed(shown.changes(), names)):
+        out.write(f"{line}\n")
+
+
+def changed(changes: ChangesStream | None, names: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield the section on what changed; nothing where no earlier run was named."""
+    if changes is None:
+        return
+    yield from _section("## What changed")
+    yield from ("", f"{compare.sentence(changes)}.")
+    notes = [f"- {note}." for note in compare.caveats(changes)]
+    yield from ("", *notes) if notes else ()
+    for name, listing in compare.findings(changes).items():
+        if listing.total:
+            yield from _section(f"### {compare.TITLES[name]} ({number(listing.total)})")
+            told = [
+                {**row, "message": compare.what(row), "exemption": None} for row in listing.rows
+            ]
+            yield from _found(told, names)
+            yield from _more(listing)
+    keys = compare.first(changes.keys())
+    if keys.total:
+        yield from _section("### Keys")
+        yield from ("", f"{compare.keys_told(changes)}.")
+        yield from _table(
+            ("Account", "User", "Key", "Change"),
+            (
+                (_code(one["account_id"]), _code(one["user_name"]), _key(one),
+                 compare.key_change(one))
+                for one in keys.rows
+            ),
+        )  # fmt: skip
+        yield from _more(keys)
+    accounts = compare.first(changes.accounts())
+    if accounts.total:
+        yield from _section("### Accounts looked at otherwise")
+        yield from _table(
+            ("Account", "Name", "Then", "Now"),
+            (
+                (_code(one["id"]), _code(one["name"]), compare.outcome(one["before"]),
+                 compare.outcome(one["after"]))
+                for one in accounts.rows
+            ),
+        )  # fmt: skip
+        yield from _more(accounts)
+
+
+def _key(row: Row) -> str:
+    return _code(row["access_key_id"] or f"slot {row['slot']}")
+
+
+def _more(listing: compare.Listing) -> Iterator[str]:
+    if listing.more:
+        yield from ("", f"And {number(listing.more)} more; the JSON has them all.")
 
 
 def _findings(document: ReportStream, names: Mapping[str, str | None]) -> Iterator[str]:

@@ -7,6 +7,30 @@ Row = Mapping[str, Any]
 """One part of the document, in the shape of its model in `auditor.formats.document`."""
 
 
+class ChangesStream(Protocol):
+    """What changed since an earlier run; each iterator may be asked for again."""
+
+    def baseline(self) -> Row:
+        """Return `document.BaselinePart`."""
+        ...
+
+    def summary(self) -> Row:
+        """Return `document.ChangesSummary`."""
+        ...
+
+    def findings(self) -> Iterator[Row]:
+        """Yield `document.FindingChange`, in order of account, user, key and rule."""
+        ...
+
+    def keys(self) -> Iterator[Row]:
+        """Yield `document.KeyChange`, in order of account and user."""
+        ...
+
+    def accounts(self) -> Iterator[Row]:
+        """Yield `document.AccountChange`, in order of id."""
+        ...
+
+
 class ReportStream(Protocol):
     """One judged run; each iterator may be asked for again and reads the store anew."""
 
@@ -60,4 +84,8 @@ class ReportStream(Protocol):
 
     def taken(self) -> Set[tuple[str, str]]:
         """Return account and id of the keys that the run's plans took away for good."""
+        ...
+
+    def changes(self) -> ChangesStream | None:
+        """Return what changed since the run that was named; None where none was."""
         ...

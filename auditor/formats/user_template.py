@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from auditor.errors import AuditError
 from auditor.formats.overview import verdict
-from auditor.formats.stream import ReportStream, Row
+from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import instant, number
 from auditor.formats.visible import VisibleReport
 
@@ -116,6 +116,19 @@ def _names(document: ReportStream) -> dict[str, object]:
         "compliance": _Rows(document.compliance),
         "rules": document.rules(),
         "plan": document.plan(),
+        "changes": _changes(document.changes()),
+    }
+
+
+def _changes(changes: ChangesStream | None) -> dict[str, object] | None:
+    if changes is None:
+        return None
+    return {
+        "baseline": changes.baseline(),
+        "summary": changes.summary(),
+        "findings": _Rows(changes.findings),
+        "keys": _Rows(changes.keys),
+        "accounts": _Rows(changes.accounts),
     }
 
 

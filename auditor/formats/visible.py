@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from auditor.formats.stream import ReportStream, Row
+from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import printable
 
 
@@ -67,6 +67,38 @@ class VisibleReport:
     def taken(self) -> Set[tuple[str, str]]:
         """Return account and id of the keys that the run's plans took away for good."""
         return self._document.taken()
+
+    def changes(self) -> ChangesStream | None:
+        """Return what changed since the run that was named; None where none was."""
+        changes = self._document.changes()
+        return None if changes is None else VisibleChanges(changes)
+
+
+class VisibleChanges:
+    """Shows the changes of another document likewise."""
+
+    def __init__(self, changes: ChangesStream) -> None:
+        self._changes = changes
+
+    def baseline(self) -> Row:
+        """Return `document.BaselinePart`."""
+        return visible(self._changes.baseline())
+
+    def summary(self) -> Row:
+        """Return `document.ChangesSummary`."""
+        return self._changes.summary()
+
+    def findings(self) -> Iterator[Row]:
+        """Yield `document.FindingChange`."""
+        return map(visible, self._changes.findings())
+
+    def keys(self) -> Iterator[Row]:
+        """Yield `document.KeyChange`."""
+        return map(visible, self._changes.keys())
+
+    def accounts(self) -> Iterator[Row]:
+        """Yield `document.AccountChange`."""
+        return map(visible, self._changes.accounts())
 
 
 def visible(row: Row) -> Row:

@@ -1,6 +1,7 @@
 """The output folder: a folder per run, a link to the latest, and the store's file."""
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -87,6 +88,24 @@ class Output:
             fresh.unlink(missing_ok=True)
             return self._folder / run_id
         return link
+
+    def remove(self, run_id: str) -> bool:
+        """Remove the folder of a run and say whether there was one; raise AuditError.
+
+        Never what a link leads to, and never the folder that `latest` points to.
+        """
+        folder, link = self._folder / run_id, self._folder / LATEST
+        if run_id != Path(run_id).name or folder.is_symlink() or not folder.is_dir():
+            return False
+        if link.exists() and link.samefile(folder):
+            return False
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise AuditError(
+                f"{folder} can't be removed: {error.strerror}", hint="remove it by hand"
+            ) from None
+        return True
 
 
 def _owner_only(path: str, flags: int) -> int:

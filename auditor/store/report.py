@@ -8,6 +8,7 @@ from itertools import groupby
 from auditor.errors import AuditError
 from auditor.model.finding import Severity
 from auditor.store import coverage, listing, planned
+from auditor.store.changes import StoredChanges
 from auditor.store.encoding import certain, loads
 from auditor.store.reading import Row, RunReading
 
@@ -36,8 +37,12 @@ class StoredReport:
         *,
         version: str,
         with_plan: bool = True,
+        changes: StoredChanges | None = None,
     ) -> None:
-        """Read the run; `with_plan` is false where it is judged otherwise than the plan was."""
+        """Read the run; `with_plan` is false where it is judged otherwise than the plan was.
+
+        `changes` are those since an earlier run, where one was named.
+        """
         self._version = version
         self._reading = RunReading(connection, run_id)
         run = self._reading.first("SELECT * FROM run WHERE id = ?")
@@ -46,6 +51,7 @@ class StoredReport:
         self._run = run
         self._with_plan = with_plan
         self._now = certain(run["now"])
+        self._changes = changes
 
     def tool(self) -> Row:
         """Return `document.Tool`."""
@@ -149,6 +155,10 @@ class StoredReport:
     def taken(self) -> Set[tuple[str, str]]:
         """Return account and id of the keys that the run's plans took away for good."""
         return planned.taken(self._reading)
+
+    def changes(self) -> StoredChanges | None:
+        """Return what changed since the run that was named; None where none was."""
+        return self._changes
 
     def _tallies(self) -> Iterator[tuple[str, Mapping[str, int]]]:
         """Yield the accounts that have findings, with the numbers that are not 0."""

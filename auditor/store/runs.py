@@ -207,20 +207,6 @@ class SqliteRunStore:
         )
         return parse_run(row, tuple(parse_source(source) for source in sources))
 
-    def overview(self) -> list[dict[str, object]]:
-        """Return every run with its numbers, the newest first."""
-        rows = self._select(
-            "SELECT id, started_at,"
-            " (SELECT count(*) FROM account WHERE run_id = run.id) AS accounts,"
-            " (SELECT count(*) FROM access_key WHERE run_id = run.id) AS keys,"
-            " (SELECT count(*) FROM finding WHERE run_id = run.id AND status = 'open') AS open,"
-            " (SELECT count(*) FROM plan WHERE run_id = run.id AND undoes IS NULL) AS plans,"
-            " (SELECT count(*) FROM journal WHERE run_id = run.id AND step = 'outcome'"
-            "  AND kind != 'activate' AND detail ->> 'result' = 'applied') AS applied"
-            " FROM main.run ORDER BY rowid DESC"
-        )
-        return [dict(row) for row in rows]
-
     def judged(self, run_id: str) -> bool:
         """Whether the judgement of the run was recorded; a scan that was killed has none."""
         row = next(self._select("SELECT judged FROM main.run WHERE id = ?", run_id))

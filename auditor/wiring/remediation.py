@@ -32,7 +32,7 @@ from auditor.store.journal import SqliteJournal
 from auditor.store.output import STORE, Output
 from auditor.store.proposals import active_keys, proposals
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring.report import judge_if_needed
+from auditor.wiring.judging import judge_if_needed
 from auditor.wiring.sinks import SinkChoice, open_sink, sink_name
 
 _CONCURRENCY = 10

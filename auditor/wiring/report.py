@@ -12,10 +12,10 @@ from auditor.config import FORMATS, report_file
 from auditor.engine.judgement import RunJudge
 from auditor.formats.stream import ReportStream
 from auditor.formats.user_template import UserTemplate
-from auditor.model.run import Run
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
+from auditor.wiring.changes import baseline, changes_since
 from auditor.wiring.policies import load_policies, stamps, stored_policies
 
 
@@ -35,9 +35,16 @@ class Replay:
 
 
 def replay(
-    store_file: Path, run: str, *, policies: Sequence[str] = (), now: datetime | None = None
+    store_file: Path,
+    run: str,
+    *,
+    policies: Sequence[str] = (),
+    now: datetime | None = None,
+    since: str | None = None,
 ) -> Replay:
     """Open a stored run, judged anew where policies or a time are given; raise AuditError.
+
+    With `since` it is told, too, what changed since that run.
 
     Without policies it is judged by those of the scan, as they were then; so is a run that a scan
     did not live to judge. Nothing is asked of AWS,
@@ -47,6 +54,7 @@ def replay(
     store = SqliteRunStore(store_file, create=False)
     try:
         stored = store.run(run)
+        earlier = None if since is None else baseline(store, since, than=stored.id)
         otherwise = chosen is not None or now is not None
         if otherwise or not store.judged(stored.id):
             judges = stored_policies(stored) if chosen is None else chosen
@@ -59,19 +67,16 @@ def replay(
             judge = RunJudge(store, again.id, judges, partition=again.partition, now=again.now)
             store.rejudge(again, judge.judged(), judge.results)
         document = StoredReport(
-            store.connection, stored.id, version=__version__, with_plan=not otherwise
+            store.connection,
+            stored.id,
+            version=__version__,
+            with_plan=not otherwise,
+            changes=changes_since(store, earlier, stored.id),
         )
     except BaseException:
         store.close()
         raise
     return Replay(run_id=stored.id, document=document, store=store)
-
-
-def judge_if_needed(store: SqliteRunStore, run: Run) -> None:
-    """Record the judgement of a run that its scan did not live to judge; raise AuditError."""
-    if not store.judged(run.id):
-        judge = RunJudge(store, run.id, stored_policies(run), partition=run.partition, now=run.now)
-        store.record(run.id, judge.judged(), judge.results)
 
 
 def write_reports(

@@ -35,6 +35,7 @@ from auditor.store.runs import SqliteRunStore
 from auditor.store.sizes import user_counts
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
+from auditor.wiring.changes import changes_since, find_baseline
 from auditor.wiring.cluster import on_cluster
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.remediation import planned, write_plan
@@ -71,7 +72,8 @@ def new_run_id(now: datetime) -> str:
 async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock) -> ScanResult:
     """Scan, judge and report; raise AuditError where that can't be done.
 
-    Policies, LISTs, credentials and the output folder are tried before anything is written. On
+    Policies, LISTs, the run to compare with, credentials and the output folder are tried before
+    anything is written. On
     interruption what was read is kept and reported.
     """
     policies = load_policies(options.policies)
@@ -79,6 +81,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
     exclude = parse_list(options.exclude, option="--exclude")
     output = Output(options.output)
     output.check()
+    earlier = None if options.baseline is None else find_baseline(output.store, options.baseline)
     aws = Aws(
         options.connection,
         session_name=f"iamaudit-{run_id}",
@@ -120,12 +123,12 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                 )
             )
             try:
-                document = _judge(store, run, policies)
+                document = _judge(store, run, policies, earlier)
                 made = None
                 if options.planning is not None and not interrupted:
                     if options.from_report:
                         await _ask_again(aws, store, run, accounts)
-                        document = _judge(store, run, policies)
+                        document = _judge(store, run, policies, earlier)
                     made = _plan(
                         store,
                         output,
@@ -238,7 +241,10 @@ def _new_run(
     )
 
 
-def _judge(store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy]) -> StoredReport:
+def _judge(
+    store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy], earlier: str | None
+) -> StoredReport:
     judge = RunJudge(store, run.id, policies, partition=run.partition, now=run.now)
     store.record(run.id, judge.judged(), judge.results)
-    return StoredReport(store.connection, run.id, version=__version__)
+    changes = changes_since(store, earlier, run.id)
+    return StoredReport(store.connection, run.id, version=__version__, changes=changes)

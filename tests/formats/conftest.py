@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditor.formats import html
 from auditor.formats.document import (
     AccountPart,
+    BaselinePart,
+    ChangesSummary,
     Compliance,
     CoveragePart,
     ExemptionPart,
+    FindingChange,
     FindingPart,
     Gap,
     Key,
@@ -20,7 +24,7 @@ from auditor.formats.document import (
     Summary,
     Tool,
 )
-from auditor.formats.stream import ReportStream, Row
+from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.model.finding import Severity, finding_id
 from tests.tally import tally
 
@@ -248,6 +252,74 @@ def _run(**changes: object) -> Row:
     return RunPart.model_validate({**run, **changes}).model_dump()
 
 
+def _changed(**changes: object) -> Row:
+    """A finding that is new, unless told otherwise."""
+    finding = _finding()
+    told = ("id", "rule_id", "title", "severity", "account_id", "user_name", "access_key_id",
+            "message", "status")  # fmt: skip
+    row = {
+        "change": "new",
+        **{name: finding[name] for name in told},
+        "before": None,
+        "differs": [],
+        "reason": "a new key",
+    }
+    return FindingChange.model_validate({**row, **changes}).model_dump()
+
+
+@dataclass(kw_only=True)
+class FakeChanges:
+    """Changes in memory; findings may be made while they are read."""
+
+    findings_given: Sequence[Row] | Callable[[], Iterator[Row]]
+    keys_given: Sequence[Row] = ()
+    accounts_given: Sequence[Row] = ()
+    same_policies: bool = True
+
+    def baseline(self) -> Row:
+        return BaselinePart(
+            id="20260531T100000-1a2b",
+            started_at="2026-05-31T10:00:00Z",
+            finished_at="2026-05-31T10:02:30Z",
+            now="2026-05-31T10:00:00Z",
+            same_policies=self.same_policies,
+            same_source=True,
+        ).model_dump()
+
+    def summary(self) -> Row:
+        sums = {name: dict.fromkeys(SEVERITIES, 0) for name in ("new", "resolved", "still_open")}
+        others = dict.fromkeys(("changed", "not_looked_at"), 0)
+        for row in self.findings():
+            if row["change"] in sums:
+                sums[row["change"]][row["severity"]] += 1
+            else:
+                others[row["change"]] += 1
+        keys = [key["change"] for key in self.keys_given]
+        worse = sum(account["worse"] for account in self.accounts_given)
+        summary = {
+            **sums,
+            **others,
+            "unjudged": 0,
+            "keys": {name: keys.count(name) for name in ("appeared", "disappeared", "changed")},
+            "accounts": {"changed": len(self.accounts_given), "worse": worse},
+        }
+        return ChangesSummary.model_validate(summary).model_dump()
+
+    def findings(self) -> Iterator[Row]:
+        given = self.findings_given
+        return given() if callable(given) else iter(given)
+
+    def keys(self) -> Iterator[Row]:
+        return iter(self.keys_given)
+
+    def accounts(self) -> Iterator[Row]:
+        return iter(self.accounts_given)
+
+
+def _changes(*findings: Row, **parts: Any) -> ChangesStream:
+    return FakeChanges(**({"findings_given": findings} | parts))
+
+
 @dataclass(kw_only=True)
 class FakeDocument:
     """A document in memory, or one whose findings are made while they are read."""
@@ -260,6 +332,7 @@ class FakeDocument:
     compliance_given: Sequence[Row] = ()
     exemptions_given: Sequence[Row] = ()
     plan_given: Row | None = None
+    changes_given: ChangesStream | None = None
     rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
     complete: bool | None = None
 
@@ -321,6 +394,9 @@ class FakeDocument:
 
     def plan(self) -> Row | None:
         return self.plan_given
+
+    def changes(self) -> ChangesStream | None:
+        return self.changes_given
 
 
 def _document(
@@ -388,6 +464,16 @@ def a_plan() -> Make:
 @pytest.fixture
 def an_exemption() -> Make:
     return _exemption
+
+
+@pytest.fixture
+def a_change() -> Make:
+    return _changed
+
+
+@pytest.fixture
+def changes_of() -> Callable[..., ChangesStream]:
+    return _changes
 
 
 @pytest.fixture

@@ -58,13 +58,14 @@ def test_the_example_tells_what_was_found_and_what_was_not_read(
 
 def test_the_documented_fields_exist(  # noqa: PLR0917 -- fixtures
     render: Render, a_document: MakeDocument, a_finding: Make, an_exemption: Make,
-    a_control: Make, a_plan: Make,
+    a_control: Make, a_plan: Make, changes_of: Make,
 ) -> None:  # fmt: skip
     document = a_document(
         findings=[a_finding()],
         exemptions_given=[an_exemption()],
         compliance_given=[a_control()],
         plan_given=a_plan(),
+        changes_given=changes_of(),
     )
     lists = {"accounts", "keys", "findings", "exemptions", "compliance", "rules"}
     table = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs/templates.md").read_text(), re.M)
@@ -75,7 +76,7 @@ def test_the_documented_fields_exist(  # noqa: PLR0917 -- fixtures
         first = f"({name}|list)[0]" if name in lists else name
         for field in fields:
             assert render(f"{{{{ {first}.{field} }}}}", document=document) != ""
-    assert len(table) == 12
+    assert len(table) == 13
 
 
 def test_members_come_before_the_methods_of_a_mapping(render: Render) -> None:

@@ -1,0 +1,98 @@
+"""What one run looked at, and what a comparison must therefore not conclude from its silence."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from auditor.model.account import OutcomeKind
+from auditor.model.identity import ROOT_USER_NAME
+from auditor.store.encoding import loads
+
+Key: TypeAlias = tuple[str | None, int | None]
+"""Id, or the slot of a key that has none."""
+_HAS_USER = "SELECT 1 FROM main.user WHERE run_id = ? AND account_id = ? AND name = ?"
+_KEY_AT = (
+    "SELECT id, slot FROM main.access_key"
+    " WHERE run_id = ? AND account_id = ? AND user_name = ? AND position = ?"
+)
+_HAS_KEY = (
+    "SELECT 1 FROM main.access_key"
+    " WHERE run_id = ? AND account_id = ? AND user_name = ? AND id IS ? AND slot IS ?"
+)
+_LOOKED = (OutcomeKind.AUDITED, OutcomeKind.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedAt:
+    """How far one account was read."""
+
+    name: str | None
+    outcome: str
+    root_unread: bool
+    users_cut_off: bool
+    """Whether users may be missing of which not even the name is known."""
+    users_unread: frozenset[str]
+    """Users whose keys were not listed."""
+
+
+class Looked:
+    """One run's reach: holds a line for each account."""
+
+    def __init__(self, connection: sqlite3.Connection, run: sqlite3.Row) -> None:
+        self._connection = connection
+        self.run_id: str = run["id"]
+        self.rules: frozenset[str] = frozenset(rule["id"] for rule in loads(run["rules"]))
+        self.accounts: Mapping[str, LookedAt] = {
+            account_id: _looked_at(*columns)
+            for account_id, *columns in connection.execute(
+                "SELECT id, name, coalesce(outcome, 'unreachable'), root_keys_unknown, errors"
+                " FROM main.account WHERE run_id = ? ORDER BY id",
+                (self.run_id,),
+            )
+        }
+
+    def why_not(self, account_id: str, user_name: str) -> str | None:
+        """Return why the run can't tell which keys a user has; None where it can."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            return "the account was not in scope"
+        if account.outcome not in _LOOKED:
+            told = "skipped" if account.outcome == OutcomeKind.SKIPPED else "not read"
+            return f"the account was {told}"
+        if user_name == ROOT_USER_NAME:
+            return "the root user's keys could not be read" if account.root_unread else None
+        unsure = account.users_cut_off or user_name in account.users_unread
+        if unsure and self._one(_HAS_USER, account_id, user_name) is None:
+            return "the user was not read"
+        return None
+
+    def key_at(self, account_id: str, user_name: str, position: int) -> Key | None:
+        """Return id and slot of a user's key by its place."""
+        found = self._one(_KEY_AT, account_id, user_name, position)
+        return None if found is None else (found[0], found[1])
+
+    def has_key(self, account_id: str, user_name: str, key: Key) -> bool:
+        """Whether the run saw a key of this id, or of this slot where it has none."""
+        return self._one(_HAS_KEY, account_id, user_name, *key) is not None
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._connection.execute(
+            query, (self.run_id, *values)
+        ).fetchone()
+        return found
+
+
+def _looked_at(
+    name: str | None, outcome: str, root_keys_unknown: str | None, errors: str
+) -> LookedAt:
+    found = loads(errors) if outcome == OutcomeKind.PARTIAL else []
+    return LookedAt(
+        name=name,
+        outcome=outcome,
+        root_unread=root_keys_unknown is not None,
+        users_cut_off=any(error["operation"] in {"scan", "iam:ListUsers"} for error in found),
+        users_unread=frozenset(
+            error["subject"] for error in found if error["operation"] == "iam:ListAccessKeys"
+        ),
+    )

@@ -1,0 +1,81 @@
+"""The stored runs side by side: what each came to, and the change to the run before."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+from auditor.model.finding import Severity
+from auditor.store.encoding import loads
+from auditor.store.reading import Row
+
+_LEVELS = tuple(str(level) for level in Severity)
+_OPEN = ", ".join(f"count(*) FILTER (WHERE severity = '{level}') AS {level}" for level in _LEVELS)
+_RUNS = """
+SELECT id, started_at, finished_at, judged, policies,
+  (SELECT count(*) FROM main.account WHERE run_id = run.id) AS accounts,
+  (SELECT count(*) FROM main.account WHERE run_id = run.id AND outcome = 'audited') AS audited,
+  (SELECT count(*) FROM main.access_key WHERE run_id = run.id) AS keys,
+  (SELECT count(*) FROM main.plan WHERE run_id = run.id AND undoes IS NULL) AS plans,
+  (SELECT count(*) FROM main.journal WHERE run_id = run.id AND step = 'outcome'
+    AND kind != 'activate' AND detail ->> 'result' = 'applied') AS applied
+FROM main.run ORDER BY rowid
+"""
+
+
+def trend(connection: sqlite3.Connection) -> list[Row]:
+    """Return every run with its numbers, the newest first.
+
+    `change` is the number of open findings by severity, less that of the last finished run before;
+    None where one of the two was not finished. `comparable` says whether both read the same
+    accounts whole and were judged by the same policies: where not, a change may be no change.
+    """
+    found = {
+        run_id: dict(zip(_LEVELS, counts, strict=True))
+        for run_id, *counts in connection.execute(
+            f"SELECT run_id, {_OPEN} FROM main.finding WHERE status = 'open' GROUP BY run_id"  # noqa: S608 -- names of ours
+        )
+    }
+    told: list[Row] = []
+    before: Row | None = None
+    scope_before: object = None
+    for run in _rows(connection, _RUNS):
+        open_ = found.get(run["id"], dict.fromkeys(_LEVELS, 0))
+        finished = run["finished_at"] is not None and bool(run["judged"])
+        scope = _scope(connection, run) if finished else None
+        compared = finished and before is not None
+        plain = ("id", "started_at", "finished_at", "accounts", "audited", "keys")
+        row = {
+            **{name: run[name] for name in plain},
+            "open": sum(open_.values()),
+            "open_by_severity": open_,
+            "change": _change(before, open_) if finished else None,
+            "comparable": compared and scope == scope_before,
+            "plans": run["plans"],
+            "applied": run["applied"],
+        }
+        told.append(row)
+        if finished:
+            before, scope_before = row, scope
+    return told[::-1]
+
+
+def _change(before: Row | None, open_: Mapping[str, int]) -> Mapping[str, int] | None:
+    if before is None:
+        return None
+    return {level: open_[level] - before["open_by_severity"][level] for level in _LEVELS}
+
+
+def _scope(connection: sqlite3.Connection, run: sqlite3.Row) -> object:
+    """Return what must be the same for two runs to be compared by their numbers."""
+    accounts = connection.execute(
+        "SELECT id FROM main.account WHERE run_id = ? AND outcome = 'audited' ORDER BY id",
+        (run["id"],),
+    ).fetchall()
+    return accounts, sorted(policy["sha256"] for policy in loads(run["policies"]))
+
+
+def _rows(connection: sqlite3.Connection, query: str) -> Iterator[Any]:
+    with closing(connection.cursor()) as cursor:
+        cursor.row_factory = sqlite3.Row
+        yield from cursor.execute(query)
