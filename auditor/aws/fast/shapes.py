@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import unquote
+from xml.etree.ElementTree import Element
 
 from botocore.utils import parse_timestamp
 
@@ -24,12 +25,31 @@ class Scalar:
 
     convert: Callable[[str], Any]
 
+    def read(self, element: Element) -> Any:
+        """Return its value; text after an element within it is not the SDK's either."""
+        return self.convert(element.text or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Struct:
     """An element with members, each at most once; others are skipped."""
 
     members: Mapping[str, "Shape"]
+
+    def read(self, element: Element) -> dict[str, Any]:
+        """Return the wanted members; raise ValueError where one repeats."""
+        found: dict[str, Any] = {}
+        members = self.members
+        for child in element:
+            tag = child.tag
+            name = tag[tag.rfind("}") + 1 :]  # its namespace comes first
+            shape = members.get(name)
+            if shape is None:
+                continue
+            if name in found:
+                raise ValueError("an element repeats")
+            found[name] = shape.read(child)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +58,21 @@ class Items:
 
     item: "Shape"
 
+    def read(self, element: Element) -> list[Any]:
+        """Return the items."""
+        return list(map(self.item.read, element))
+
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """An element whose children each have a `key` and a number as `value`."""
+    """An element whose children each have a `key` and a number as `value`, and nothing else."""
+
+    def read(self, element: Element) -> dict[str, int]:
+        """Return the numbers by key."""
+        entries = list(map(_ENTRY.read, element))
+        if any(len(child) > len(_ENTRY.members) for child in element):
+            raise ValueError("a map has an unknown element")
+        return {entry["key"]: entry["value"] for entry in entries}
 
 
 Shape: TypeAlias = Scalar | Struct | Items | Entries
@@ -72,6 +103,7 @@ def _document(text: str) -> object:
 _TEXT = Scalar(sys.intern)  # names and ARNs come in three answers, services in thousands
 _FLAG, _NUMBER = Scalar(lambda text: text == "true"), Scalar(int)
 _MOMENT, _DOCUMENT, _BLOB = Scalar(moment), Scalar(_document), Scalar(base64.b64decode)
+_ENTRY = Struct({"key": _TEXT, "value": _NUMBER})
 _PAGED: Mapping[str, Shape] = {"IsTruncated": _FLAG, "Marker": _TEXT}
 
 _ATTACHED = Items(Struct({"PolicyArn": _TEXT}))
@@ -145,5 +177,3 @@ RESULTS: Mapping[str, Struct] = {
 _ERROR = Struct({"Code": _TEXT, "Message": _TEXT})
 ERROR = Struct({"Error": _ERROR, "Errors": Struct({"Error": _ERROR})})
 """The document of an error, whose root has various names."""
-
-ENTRY = Struct({"key": _TEXT, "value": _NUMBER})
