@@ -17,7 +17,7 @@ from auditor.cli.exits import ExitCode
 from auditor.policy import cases
 from auditor.policy import document as policy_document
 from auditor.policy.catalogue import FACTS
-from auditor.wiring import load_policies, pack_names
+from auditor.wiring.policies import load_policies, pack_names
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/policy.md", "docs/remediation.md")

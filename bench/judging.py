@@ -18,7 +18,7 @@ from auditor.model.finding import VerdictKind
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
 from auditor.policy.evaluate import judge_user
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ACCOUNT = Account(id=AccountId("111111111111"), name="bench", ou="Root")

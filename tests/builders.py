@@ -12,7 +12,7 @@ from auditor.model.run import PolicySource, PolicyStamp, RuleStamp, Run
 from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.loader import load
-from auditor.wiring import read_pack
+from auditor.wiring.policies import read_pack
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ACCOUNT_ID = AccountId("111111111111")

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from auditor.targets.file import read_accounts
-from auditor.wiring import try_cases
+from auditor.wiring.cases import try_cases
 from tests.builders import NOW, compiled
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from auditor.model.access_key import AccessKey, Used
 from auditor.policy.compiled import CompiledPolicy
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import load_policies, pack_names
+from auditor.wiring.policies import load_policies, pack_names
 from tests.builders import ACCOUNT_ID, NOW, a_key, a_run, an_account, compiled, used
 from tests.fakes import FakeClock, FakeIam, FakeSessions, denied, gone
 

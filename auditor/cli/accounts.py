@@ -18,8 +18,8 @@ from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.errors import InterruptedAuditError
 from auditor.formats.templates import count, printable
-from auditor.wiring import SystemClock
 from auditor.wiring.accounts import Listed, listed_accounts
+from auditor.wiring.clock import SystemClock
 
 
 class Shape(StrEnum):

@@ -17,7 +17,7 @@ from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.model.account import AccountId
 from auditor.model.plan import Plan
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.remediation import Applied, ApplyOptions, check, read_plan, sessions
 from auditor.wiring.remediation import apply as carry_out
 

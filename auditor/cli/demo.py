@@ -13,7 +13,7 @@ from auditor.cli import options as given
 from auditor.cli.exits import ExitCode
 from auditor.cli.run import run_scan
 from auditor.config import DEFAULT_FORMATS, ScanOptions, parse_formats
-from auditor.wiring import DemoAws, demo_aws
+from auditor.wiring.demo import DemoAws, demo_aws
 
 
 def demo(

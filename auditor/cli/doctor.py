@@ -19,7 +19,7 @@ from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.engine.doctor import Check, State
 from auditor.formats.templates import count, printable
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.doctor import Diagnosis, DoctorOptions, Examined, diagnose
 
 _NAMED = 5

@@ -25,7 +25,7 @@ from auditor.model.plan import ActionKind
 from auditor.remediation.actions import GRANTS
 from auditor.remediation.user_keys import say
 from auditor.store.encoding import instant
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.keys import Keys, Target, keys_of
 from auditor.wiring.sinks import SinkChoice
 

@@ -10,7 +10,7 @@ from auditor.cli import options as given
 from auditor.cli import planning
 from auditor.cli.exits import ExitCode
 from auditor.store.output import LATEST, STORE, Output
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.remediation import make_plan, write_plan
 
 

@@ -19,10 +19,10 @@ from auditor.policy.cases import word
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.explain import Explained, Explanation, Told, shown
 from auditor.store.output import LATEST, STORE
-from auditor.wiring import SystemClock, explain_key, load_policies, pack_names, try_cases
-from auditor.wiring.cases import Tried
-from auditor.wiring.explain import ExplainedKey
-from auditor.wiring.policies import check_policies, policy_source
+from auditor.wiring.cases import Tried, try_cases
+from auditor.wiring.clock import SystemClock
+from auditor.wiring.explain import ExplainedKey, explain_key
+from auditor.wiring.policies import check_policies, load_policies, pack_names, policy_source
 
 policy = typer.Typer(
     no_args_is_help=True,

@@ -13,7 +13,7 @@ from auditor.cli.exits import ExitCode
 from auditor.errors import AuditError
 from auditor.formats.templates import count, printable
 from auditor.store.output import STORE, Output
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.history import retention
 
 

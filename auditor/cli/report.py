@@ -21,7 +21,7 @@ from auditor.config import (
 )
 from auditor.errors import AuditError
 from auditor.store.output import LATEST, STORE, Output
-from auditor.wiring import replay, write_reports
+from auditor.wiring.report import replay, write_reports
 
 _STDOUT = "-"
 

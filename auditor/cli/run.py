@@ -17,9 +17,11 @@ from auditor.config import ScanOptions, report_file
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.store.output import STORE
-from auditor.wiring import ScanResult, SystemClock, new_run_id, scan, write_reports
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.remediation import Applied, ApplyOptions, check
 from auditor.wiring.remediation import apply as carry_out
+from auditor.wiring.report import write_reports
+from auditor.wiring.scan import ScanResult, new_run_id, scan
 
 _LEVELS = ("debug", "info", "warning", "error")
 

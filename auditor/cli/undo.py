@@ -15,7 +15,7 @@ from auditor.cli.apply import apply_code
 from auditor.cli.connection import connected
 from auditor.remediation.rails import Limits
 from auditor.store.output import STORE
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.remediation import Applied, ApplyOptions, settle, undo_plans
 from auditor.wiring.remediation import undo as take_back
 

@@ -12,7 +12,7 @@ from auditor.demo.organization import DemoOrganization
 from auditor.engine.tally import Tally
 from auditor.model.account import Account
 from auditor.ports import Clock, OpenForWriting, Progress
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from tests.builders import an_account
 from tests.fakes import FakeClock
 

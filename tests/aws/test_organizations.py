@@ -6,7 +6,7 @@ from auditor.demo.organization import DemoOrganization
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure
 from auditor.model.account import AccountState
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 
 
 def an_aws(emulator: Emulator) -> Aws:

@@ -18,7 +18,7 @@ from auditor.engine.scan import Scan
 from auditor.engine.tally import Tally
 from auditor.formats import json as report_json
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.report import replay
 from tests.aws.connect import an_aws

@@ -10,7 +10,7 @@ from auditor.model.finding import Severity
 from auditor.model.inventory import AccountInventory
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import DENIED, NOW, a_key, a_run, a_user_with, an_account, an_inventory, used
 
 CLEAN = a_user_with(a_key(days_old=10, last_use=used()))

@@ -8,8 +8,7 @@ from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.store.output import STORE
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import pack_names
-from auditor.wiring.policies import policy_source
+from auditor.wiring.policies import pack_names, policy_source
 from tests.builders import (
     ACCOUNT_ID,
     DENIED,

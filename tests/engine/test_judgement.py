@@ -12,7 +12,7 @@ from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import (
     NOW,
     a_key,

@@ -15,7 +15,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import KeyStatus
 from auditor.model.account import Account, Via
 from auditor.ports import CreatedKey, Grant, IamWriter, Owner
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from tests.ministack.seed import Estate, SeededKey
 
 UPDATE, DELETE = "iam:UpdateAccessKey", "iam:DeleteAccessKey"

@@ -15,7 +15,7 @@ from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.unknown import Unknown
 from auditor.policy.evaluate import judge_user
-from auditor.wiring import load_policies, pack_names
+from auditor.wiring.policies import load_policies, pack_names
 from tests.builders import DENIED, NOW, a_key, a_user_with, an_account, an_inventory, used
 
 GOLDEN = Path(__file__).parent / "golden"

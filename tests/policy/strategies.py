@@ -19,7 +19,7 @@ from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.evaluate import Judgement, judge_user
 from auditor.policy.parameters import parse_duration
-from auditor.wiring import load_policies, pack_names
+from auditor.wiring.policies import load_policies, pack_names
 from tests.builders import NOW, a_key, a_user_with, an_account
 
 SHIPPED = {name: load_policies([name])[0] for name in pack_names()}

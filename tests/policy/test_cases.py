@@ -7,7 +7,7 @@ import pytest
 from auditor.errors import PolicyError
 from auditor.policy import cases
 from auditor.policy.cases import Difference
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import NOW
 
 BASELINE = load_policies(["baseline"])

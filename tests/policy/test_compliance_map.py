@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditor.policy.compliance import problem_with
-from auditor.wiring import load_policies, pack_names
+from auditor.wiring.policies import load_policies, pack_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "decisions" / "0005-compliance.md"
 TOPICS = {

@@ -10,7 +10,7 @@ from auditor.model.inventory import UserInventory
 from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.evaluate import Judgement, judge_user
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import (
     DENIED,
     KEY_ID,

@@ -11,7 +11,7 @@ from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.compose import compose
 from auditor.policy.evaluate import Verdict, judge_user
-from auditor.wiring import read_pack
+from auditor.wiring.policies import read_pack
 from tests.builders import NOW, a_key, a_policy, a_rule, a_user_with, an_account, compiled
 
 NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code="AccessDenied")

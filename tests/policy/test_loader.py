@@ -3,7 +3,7 @@ import re
 import pytest
 
 from auditor.errors import PolicyError
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import a_policy, a_rule, compiled
 
 

@@ -14,7 +14,7 @@ from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.compliance import CONTROLS, control_of, root_only
 from auditor.policy.document import json_schema
 from auditor.policy.evaluate import judge_user
-from auditor.wiring import load_policies, pack_names, read_pack
+from auditor.wiring.policies import load_policies, pack_names, read_pack
 from tests.builders import DENIED, NOW, a_key, a_user_with, an_account, used
 from tests.policy.organization import MICROSECOND, a_root_key, agreed, the_root, verdicts
 

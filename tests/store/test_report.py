@@ -11,7 +11,7 @@ from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed
 from auditor.model.inventory import AccountInventory
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.wiring import load_policies
+from auditor.wiring.policies import load_policies
 from tests.builders import (
     DENIED,
     NOW,
