@@ -1,5 +1,6 @@
 """Running a scan for a command: progress, summary, remediation, exit code."""
 
+import gc
 import logging
 import shlex
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from auditor.wiring.remediation import apply as carry_out
 from auditor.wiring.report import write_reports
 from auditor.wiring.scan import ScanResult, new_run_id, scan
 
+_FEW_COLLECTIONS = 50_000
+"""Objects between looks for cycles: what is read lives to the end of its account, or not at all."""
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -43,6 +46,7 @@ def run_scan(
     AuditError.
     """
     _log_to_stderr(log_level)
+    gc.set_threshold(_FEW_COLLECTIONS)
     tally, clock = Tally(), SystemClock()
     work = partial(scan, options, run_id=new_run_id(clock.now()), tally=tally, clock=clock)
     try:

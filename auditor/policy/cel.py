@@ -100,12 +100,24 @@ class Conditions:
         self._facts = frozenset(fact for each in self._conditions for fact in each.facts)
         self._joined = lru_cache(maxsize=256)(self._join)
         """By what is unknown: that is the same for many keys."""
+        self._flags = tuple(self._facts) if environment.all_flags(self._facts) else None
+        self._told: dict[tuple[object, ...], Sequence[bool | None]] = {}
+        """Answers by what flags say, where nothing else is looked at; then there are few."""
 
     def decide(self, facts: "Activation") -> Sequence[bool | None]:
         """Return what each comes to; None for one that may have no answer, to be asked by itself.
 
         One that looks at something unknown would leave all of them without an answer.
         """
+        if self._flags is None:
+            return self._ask(facts)
+        flags = tuple(map(facts.values.get, self._flags))
+        told = self._told.get(flags)
+        if told is None:
+            told = self._told[flags] = self._ask(facts)
+        return told
+
+    def _ask(self, facts: "Activation") -> Sequence[bool | None]:
         known = facts.values.keys()
         places = self._all
         if not self._facts <= known:
@@ -170,6 +182,10 @@ class Environment:
             )
             raise CelSyntaxError((problem,))
         return Condition(text, expression, self._used(text))
+
+    def all_flags(self, names: Iterable[str]) -> bool:
+        """Whether each of the names is either true or false."""
+        return all(self.names[name] is FactType.BOOL for name in names)
 
     def _used(self, text: str) -> frozenset[str]:
         """Return the names that the expression can't do without."""

@@ -169,7 +169,13 @@ class Judge:
         rules = self._policy.rules
         answers = [self._answers(name) for name in classes]
         if len(classes) == 1:
-            return tuple(map(self._verdict_in, rules, repeat(classes[0]), answers[0]))
+            mine = classes[0]
+            return tuple(
+                _plain(rule, mine, VerdictKind.PASS)
+                if answer is False
+                else self._verdict_in(rule, mine, answer)
+                for rule, answer in zip(rules, answers[0], strict=True)
+            )
         return tuple(
             _agreed(rule, map(self._verdict_in, repeat(rule), classes, each), class_unknown)
             for rule, *each in zip(rules, *answers, strict=True)
