@@ -46,9 +46,9 @@ class World:
     """Numbers the lists that were begun, to slip in an empty page now and then."""
 
 
-def backend(service: str, account_id: str) -> Any:
-    """Return moto's backend of a global service in one account."""
-    return get_backend(service)[account_id]["aws"]  # type: ignore[call-overload]
+def backend(service: str, account_id: str, region: str = "aws") -> Any:
+    """Return moto's backend of a service in one account; `aws` for one that is global."""
+    return get_backend(service)[account_id][region]  # type: ignore[call-overload]
 
 
 def empty_backends() -> None:
