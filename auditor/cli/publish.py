@@ -31,7 +31,7 @@ from auditor.wiring.publish import (
 publish = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Send the findings of a stored run elsewhere; what is gone is archived there.",
+    help="Send the findings of a stored run elsewhere: securityhub.",
 )
 
 _NAMED = 5
@@ -59,7 +59,7 @@ Regions = Annotated[
 
 @publish.callback()
 def _publish() -> None:
-    """Send the findings of a stored run elsewhere; what is gone is archived there."""
+    """Send the findings of a stored run elsewhere: securityhub."""
 
 
 def _reached(

@@ -106,6 +106,11 @@ class Emulator:
         """Account ids and role ARNs that AssumeRole is denied for."""
         return self._world.denied_roles
 
+    @property
+    def security_hubs(self) -> set[tuple[str, str]]:
+        """Account and region of each Security Hub that is enabled."""
+        return self._world.security_hubs
+
     def backend(self, service: str, account_id: str, region: str = "aws") -> Any:
         """Return moto's own objects of a service, to set what its API can't.
 

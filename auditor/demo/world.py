@@ -41,6 +41,8 @@ class World:
     clock: Callable[[], datetime]
     root_keys: dict[str, list[RootKey]] = field(default_factory=dict)
     denied_roles: set[str] = field(default_factory=set)
+    security_hubs: set[tuple[str, str]] = field(default_factory=set)
+    """Account and region of each that is enabled."""
     reports: dict[str, Report] = field(default_factory=dict)
     lists: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """Numbers the lists that were begun, to slip in an empty page now and then."""

@@ -17,9 +17,9 @@ _READERS_OWN = ("Note", "UserDefinedFields", "VerificationState", "Workflow")
 """Members of a finding that an import does not change."""
 
 
-def batch_import_findings(call: Call, _: World) -> Mapping[str, Any]:
+def batch_import_findings(call: Call, world: World) -> Mapping[str, Any]:
     """Create findings of the caller's account, or update those that are older."""
-    hub, given = _hub(call), call.params["Findings"]
+    hub, given = _hub(call, world), call.params["Findings"]
     _check_number(given)
     failed = []
     for finding in given:
@@ -36,9 +36,9 @@ def batch_import_findings(call: Call, _: World) -> Mapping[str, Any]:
     }
 
 
-def batch_update_findings(call: Call, _: World) -> Mapping[str, Any]:
+def batch_update_findings(call: Call, world: World) -> Mapping[str, Any]:
     """Set note and workflow of findings."""
-    hub, params = _hub(call), call.params
+    hub, params = _hub(call, world), call.params
     _check_number(params["FindingIdentifiers"])
     found, missing = [], []
     for identifier in params["FindingIdentifiers"]:
@@ -52,9 +52,9 @@ def batch_update_findings(call: Call, _: World) -> Mapping[str, Any]:
     return {"ProcessedFindings": found, "UnprocessedFindings": missing}
 
 
-def get_findings(call: Call, _: World) -> Mapping[str, Any]:
+def get_findings(call: Call, world: World) -> Mapping[str, Any]:
     """Return the findings that pass every filter on text."""
-    hub, filters = _hub(call), call.params.get("Filters", {})
+    hub, filters = _hub(call, world), call.params.get("Filters", {})
     found = [
         finding.data
         for finding in hub.findings
@@ -64,16 +64,15 @@ def get_findings(call: Call, _: World) -> Mapping[str, Any]:
     return {"Findings": page, **more}
 
 
-def _hub(call: Call) -> Any:
+def _hub(call: Call, world: World) -> Any:
     account_id = call.request.account_id
-    hub = backend("securityhub", account_id, call.region)
-    if not hub.enabled:
+    if (account_id, call.region) not in world.security_hubs:
         raise RefusedError(
             status=401,
             code="InvalidAccessException",
             message=f"Account {account_id} is not subscribed to AWS Security Hub",
         )
-    return hub
+    return backend("securityhub", account_id, call.region)
 
 
 def _check_number(given: list[Any]) -> None:
