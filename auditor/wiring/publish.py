@@ -1,6 +1,6 @@
 """`publish securityhub`: a stored run's findings, account by account."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -136,8 +136,9 @@ async def _publish(
         )
 
     report = StoredReport(store.connection, run.id, version=__version__)
-    parcels = _parcels(report, accounts, regions)
-    interrupted = await until_interrupted(partial(each, parcels, deliver, limit=_ACCOUNTS_AT_ONCE))
+    with closing(_parcels(report, accounts, regions)) as parcels:  # it reads the store
+        work = partial(each, parcels, deliver, limit=_ACCOUNTS_AT_ONCE)
+        interrupted = await until_interrupted(work)
     return Deliveries(
         run_id=run.id,
         deliveries=[done[place] for place in sorted(done)],
@@ -148,7 +149,7 @@ async def _publish(
 
 def _parcels(
     report: StoredReport, accounts: Sequence[Account], regions: Sequence[str]
-) -> Iterator[_Parcel]:
+) -> Generator[_Parcel, None, None]:
     """Yield a parcel for every account, those without findings too, in each region."""
     place = 0
     for region in regions:

@@ -27,7 +27,8 @@ from tests.store.test_changes import stored
 
 REGION = "us-east-1"
 ONE, TWO = "111111111111", "222222222222"
-IMPORT, UPDATE = "POST /findings/import", "PATCH /findings/batchupdate"
+READ = "POST /findings"
+IMPORT, UPDATE = f"{READ}/import", "PATCH /findings/batchupdate"
 
 Publish: TypeAlias = Callable[..., Awaitable[Deliveries]]
 

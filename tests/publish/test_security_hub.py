@@ -1,12 +1,16 @@
 """Publishing to Security Hub over HTTP: what is sent, archived, and left alone."""
 
+import gc
 import json
+import os
+import signal
+import time
 from typing import Any
 
 import pytest
 
 from auditor.aws.permissions import PUBLISH_ACTIONS, ForbiddenActionError
-from auditor.demo.emulator import Request, Response
+from auditor.demo.emulator import Drop, Request, Response
 from auditor.model.account import OutcomeKind
 from auditor.model.finding import Severity
 from auditor.model.identity import ROOT_USER_NAME
@@ -21,7 +25,7 @@ from tests.builders import (
     an_account,
     an_inventory,
 )
-from tests.publish.conftest import IMPORT, ONE, TWO, UPDATE, Hubs, Publish, fates, only
+from tests.publish.conftest import IMPORT, ONE, READ, TWO, UPDATE, Hubs, Publish, fates, only
 from tests.store.test_changes import old
 
 EXEMPT = a_policy(
@@ -341,6 +345,26 @@ async def test_a_throttled_call_is_made_again(hubs: Hubs, publish: Publish) -> N
 
     assert only(await publish()) == {"new": 1}
     assert not left
+
+
+async def test_an_interruption_ends_it_with_what_is_left(hubs: Hubs, publish: Publish) -> None:
+    once = iter([signal.SIGINT])
+
+    def interrupt(request: Request) -> Drop | None:
+        if request.operation != READ:
+            return None
+        for signal_ in once:
+            os.kill(os.getpid(), signal_)
+        time.sleep(0.3)
+        return Drop()
+
+    hubs.emulator.hooks.append(interrupt)
+    hubs.scanned("one", [keys("AKIA1"), keys("AKIA2", account_id=TWO)])
+
+    found = await publish(regions=tuple(f"us-east-{number}" for number in range(1, 9)))
+
+    assert (found.interrupted, found.deliveries, found.expected) == (True, [], 16)
+    gc.collect()  # what still read the store would complain
 
 
 async def test_the_session_may_publish_and_nothing_else(hubs: Hubs, publish: Publish) -> None:
