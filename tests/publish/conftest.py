@@ -26,7 +26,7 @@ from tests.fakes import FakeClock
 from tests.store.test_changes import stored
 
 REGION = "us-east-1"
-ONE, TWO = "111111111111", "222222222222"
+ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"
 READ = "POST /findings"
 IMPORT, UPDATE = f"{READ}/import", "PATCH /findings/batchupdate"
 
@@ -39,6 +39,12 @@ class Hubs:
 
     emulator: Emulator
     path: Path
+
+    def enter(self, account_id: str) -> None:
+        """Let the caller into an account."""
+        self.emulator.backend("iam", account_id).create_role(
+            "iamaudit-read", trust(MANAGEMENT_ACCOUNT_ID), "/", None, "", [], "3600"
+        )
 
     def backend(self, account_id: str = ONE, region: str = REGION) -> Any:
         return self.emulator.backend("securityhub", account_id, region)
@@ -89,15 +95,14 @@ def hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubs]:
         iam = emulator.backend("iam", MANAGEMENT_ACCOUNT_ID)
         iam.create_user(REGION, "operator")
         caller = iam.create_access_key("operator")
+        hubs = Hubs(emulator, tmp_path / "iamaudit.db")
         for account_id in (ONE, TWO):
-            emulator.backend("iam", account_id).create_role(
-                "iamaudit-read", trust(MANAGEMENT_ACCOUNT_ID), "/", None, "", [], "3600"
-            )
+            hubs.enter(account_id)
             emulator.security_hubs.add((account_id, REGION))
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", caller.access_key_id)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", caller.secret_access_key)
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield Hubs(emulator, tmp_path / "iamaudit.db")
+        yield hubs
 
 
 @pytest.fixture
