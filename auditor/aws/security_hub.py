@@ -1,8 +1,7 @@
 """Security Hub CSPM of one account and region, as a place for findings (port Publisher).
 
 It takes findings in the AWS Security Finding Format alone, and from an account's default product
-only those of the account that calls. Rates: AWS Security Hub Partner Integration Guide,
-"Guidelines for using the BatchImportFindings API"; API Reference, "Welcome", of GetFindings.
+only those of the account that calls. Rates: AWS Security Hub CSPM API Reference, "Welcome".
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -20,10 +19,8 @@ from auditor.ports import Clock, PublishedFinding, Rejected
 PREFIX = "iamaudit/"
 """What ids, generators and product fields of ours begin with."""
 _PAGE = 100
-_READING, _IMPORTING = (3, 6), (10, 30)
+_READING, _IMPORTING, _UPDATING = (3, 6), (10, 30), (10, 30)
 """Calls a second of an account and region, and at once."""
-_UPDATING = (1, 1)
-"""BatchUpdateFindings has no documented rate; the slowest that others have."""
 _SENT = (
     "SchemaVersion", "Id", "ProductArn", "ProductName", "GeneratorId", "AwsAccountId",
     "AwsAccountName", "Types", "FirstObservedAt", "LastObservedAt", "CreatedAt", "UpdatedAt",

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/securityhub/latest/userguide/finding-update-batchimp
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -69,9 +69,14 @@ class Publication:
     ) -> None:
         """Publish an account's findings; raise AwsFailure. `told` grows with what was done.
 
-        Memory holds what the place has of the account.
+        Memory holds little of what the place has of the account, unless it is gone.
         """
-        before = {each.id: each async for page in hub.published() for each in page}
+        again = {finding["Id"] for finding in findings}
+        before = {
+            each.id: replace(each, content={}) if each.id in again else each
+            async for page in hub.published()
+            for each in page
+        }
         if any(known.observed_at > self.observed_at for known in before.values()):
             told.fates[Fate.NEWER] = len(findings)
             return
