@@ -1,10 +1,17 @@
 """`iamaudit publish securityhub`, as a person runs it."""
 
+import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from auditor.cli.publish import _show
 from auditor.demo.emulator import Request, Response
+from auditor.ports import Rejected
+from auditor.publish.security_hub import Fate, Published
+from auditor.wiring.publish import Deliveries, Delivery
 from tests.builders import a_user_with, an_account, an_inventory
 from tests.command import Ran, Run
 from tests.publish.conftest import IMPORT, ONE, TWO, Hubs
@@ -97,3 +104,43 @@ def test_wrong_usage_exits_with_2_before_aws_is_asked(hubs: Hubs, command: Comma
 
     assert (ran.code, ran.stdout) == (2, "")
     assert not hubs.emulator.requests
+
+
+def shown(*deliveries: Delivery) -> list[str]:
+    out = io.StringIO()
+    found = Deliveries(run_id="one", deliveries=deliveries, expected=2, interrupted=False)
+    _show(found, Console(file=out, width=300), dry_run=False)
+    return out.getvalue().splitlines()
+
+
+def a_delivery(account_id: str, **values: Any) -> Delivery:
+    return Delivery(
+        account=an_account(account_id), region="us-east-1", published=Published(**values)
+    )
+
+
+def test_findings_that_were_not_taken_are_told_together() -> None:
+    refused = [
+        Rejected(id=f"iamaudit/{n}", code="InvalidInput", message="\x1b[31mno") for n in "ab"
+    ]
+
+    lines = shown(*(a_delivery(id_, rejected=refused) for id_ in (ONE, TWO)))
+
+    told = "2 findings not taken, such as iamaudit/a: InvalidInput: \\u001b[31mno; publish again"
+    assert f"{ONE}, {TWO}, us-east-1: {told}" in lines
+
+
+def test_security_hub_that_is_closed_to_a_finding_is_to_be_enabled() -> None:
+    refused = Rejected(id="iamaudit/a", code="InvalidAccess", message="no")
+
+    [line] = [each for each in shown(a_delivery(ONE, rejected=[refused])) if "not taken" in each]
+
+    assert "aws securityhub enable-security-hub --region us-east-1" in line
+
+
+def test_a_run_that_is_not_the_latest_is_told() -> None:
+    fates = dict.fromkeys(Fate, 0) | {Fate.NEWER: 3}
+
+    lines = shown(a_delivery(ONE, fates=fates))
+
+    assert any("a later run was published there" in line for line in lines)
