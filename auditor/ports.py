@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, AccountId, Via
@@ -307,6 +307,53 @@ class SecretSink(Protocol):
 
     async def find(self, owner: Owner, key_id: AccessKeyId) -> str | None:
         """Return where the secret of this key is, if it is there whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFinding:
+    """A finding of ours as a place has it from an earlier run."""
+
+    id: str
+    rule_id: str
+    user_name: str | None
+    """Whose key it is about; None where it is about the account."""
+    active: bool
+    """False once it was archived."""
+    workflow: str
+    """How far its readers are with it: `NEW`, `NOTIFIED`, `RESOLVED`, `SUPPRESSED`."""
+    suppressed_as_exempt: bool
+    """Whether it was this tool that suppressed it."""
+    created_at: str
+    first_observed_at: str
+    observed_at: datetime
+    updated_at: datetime
+    content: Mapping[str, Any] = field(hash=False)
+    """The finding, as it may be sent again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A finding that a place did not take, and why."""
+
+    id: str
+    code: str
+    message: str
+
+
+class Publisher(Protocol):
+    """A place that findings of one account are sent to; each method raises AwsFailure."""
+
+    def published(self) -> AsyncIterator[Sequence[PublishedFinding]]:
+        """Yield the findings of ours that it has, archived ones too, page by page."""
+        ...
+
+    async def send(self, findings: Sequence[Mapping[str, Any]]) -> Sequence[Rejected]:
+        """Create or update findings, 100 at most; return those that were not taken."""
+        ...
+
+    async def set_workflow(self, ids: Sequence[str], status: str, note: str) -> Sequence[Rejected]:
+        """Say how far findings are to be taken for dealt with, 100 at most, and why."""
         ...
 
 

@@ -10,8 +10,11 @@ _FIRST = 222_000_000_000
 _NAMING_IT = ("arn", "facts", "message", "role_arn")
 
 
-def copies(path: Path, keys: int) -> int:
-    """Copy the one account of the store until it has so many keys or more; return how many."""
+def copies(path: Path, keys: int) -> tuple[int, int]:
+    """Copy the one account of the store until it has so many keys or more.
+
+    Return how many accounts and keys there are then.
+    """
     with closing(sqlite3.connect(path)) as store:
         store.execute("PRAGMA synchronous = OFF")
         [(account, each)] = store.execute("SELECT id, keys FROM account").fetchall()
@@ -22,7 +25,8 @@ def copies(path: Path, keys: int) -> int:
             store.executemany("INSERT INTO copy VALUES (?)", ids)
             for table in _TABLES:
                 _multiply(store, table, account)
-        return int(store.execute("SELECT sum(keys) FROM account").fetchone()[0])
+        [(accounts, found)] = store.execute("SELECT count(*), sum(keys) FROM account").fetchall()
+        return accounts, found
 
 
 def _multiply(store: sqlite3.Connection, table: str, account: str) -> None:
@@ -51,7 +55,7 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--keys", type=int, default=1_000_000)
     given = parser.parse_args()
-    print(copies(given.store, given.keys))
+    print(*copies(given.store, given.keys))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="of each, for the median")
     parser.add_argument("--slow-runs", type=int, default=2, help="of the SDK's and the peers'")
     parser.add_argument(
-        "--large-runs", type=int, default=3, help="of 1,000 accounts, 1,000,000 keys"
+        "--large-runs", type=int, default=3, help="of 1,000 accounts, of stored runs"
     )
     parser.add_argument("--quick", action="store_true", help="one small run: does it work at all?")
     parser.add_argument("--peers", action="store_true", help="c7n-org and prowler as well")
@@ -45,6 +45,7 @@ def size_of(given: argparse.Namespace) -> Size:
         return Size(
             runs=1, slow_runs=1, core=core, peers=given.peers, accounts=4, users=40, part=4,
             latency_users=40, throttled_users=20, growth=(2, 4, 8), growth_users=20, keys=20_000,
+            format_keys=5_000,
         )  # fmt: skip
     slow = min(given.runs, given.slow_runs)
     large = min(given.runs, given.large_runs)

@@ -17,6 +17,8 @@ _CONCURRENCY = 60
 """iamaudit's default, and the naive loop's semaphore."""
 _LATENCY = 0.040
 _RATE, _BURST = 20, 20
+FORMATS = ("json", "html", "csv", "markdown", "sarif", "ocsf", "asff", "junit")
+"""Named here: to import the tool would add its memory to what is measured."""
 
 
 def latency(size: Size) -> Result:
@@ -115,30 +117,69 @@ def large_report(size: Size) -> Result:
     """Measure the writing of a report that no memory should hold."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with served(accounts=1, users=min(667, max(8, size.keys // 30))) as fake:
-            measure(ours(size).command(folder), fake=fake)
-        store = str(folder / "iamaudit.db")
-        filled = measure([sys.executable, "-m", "bench.million", store, f"--keys={size.keys}"])
-        if filled.code:
-            raise RuntimeError(filled.stderr)
-        command: list[str | Path] = [IAMAUDIT, "report", "--format", "json", "--fail-on", "never"]
-        samples = []
-        for _ in range(min(size.runs, size.large_runs)):
-            ran = measure([*command, "--output", folder])
-            if ran.code:
-                raise RuntimeError(ran.stderr or ran.stdout)
-            samples.append(ran.sample)
-        written = _size((folder / "latest").resolve() / "report.json")
-    found = Sample.median_of(samples)
+        _, keys = _filled(folder, size.keys, size)
+        found, runs, written = _reported(folder, "json", size)
     return Result(
         id="f",
-        title=f"JSON of {int(filled.stdout):,} keys ({written / 1e6:,.0f} MB)",
-        rows=[Row(name="iamaudit report", runs=len(samples), sample=found)],
+        title=f"JSON of {keys:,} keys ({written / 1e6:,.0f} MB)",
+        rows=[Row(name="iamaudit report", runs=runs, sample=found)],
         checks=[
             Check(name="time", value=found.wall, target=90, unit="s"),
             Check(name="peak memory", value=found.peak, target=200, unit="MiB"),
         ],
     )
+
+
+def every_format(size: Size) -> Result:
+    """Measure the writing of one run in each format, in a process of its own each."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        accounts, keys = _filled(folder, size.format_keys, size)
+        for format_ in FORMATS:
+            found, runs, written = _reported(folder, format_, size)
+            row = Row(name=f"{format_}, {written / 1e6:,.1f} MB", runs=runs, sample=found)
+            rows.append(row)
+    largest = max(rows, key=lambda row: row.sample.peak)
+    slowest = max(rows, key=lambda row: row.sample.wall)
+    return Result(
+        id="h",
+        title=f"A run of {accounts} accounts and {keys:,} keys in each format",
+        rows=rows,
+        checks=[
+            Check(name=f"slowest, {slowest.name}", value=slowest.sample.wall, target=30, unit="s"),
+            Check(
+                name=f"most memory, {largest.name}", value=largest.sample.peak, target=200,
+                unit="MiB",
+            ),
+        ],
+    )  # fmt: skip
+
+
+def _filled(folder: Path, keys: int, size: Size) -> tuple[int, int]:
+    """Make a store in the folder of accounts of 1,000 keys; return how many it has of each."""
+    with served(accounts=1, users=min(667, max(8, keys // 30))) as fake:
+        measure(ours(size).command(folder), fake=fake)
+    store = str(folder / "iamaudit.db")
+    filled = measure([sys.executable, "-m", "bench.million", store, f"--keys={keys}"])
+    if filled.code:
+        raise RuntimeError(filled.stderr)
+    accounts, found = map(int, filled.stdout.split())
+    return accounts, found
+
+
+def _reported(folder: Path, format_: str, size: Size) -> tuple[Sample, int, int]:
+    """Write a report some times; return the medians, the times, and its bytes."""
+    command: list[str | Path] = [IAMAUDIT, "report", "--format", format_, "--fail-on", "never"]
+    samples = []
+    for _ in range(min(size.runs, size.large_runs)):
+        ran = measure([*command, "--output", folder])
+        if ran.code:
+            raise RuntimeError(ran.stderr or ran.stdout)
+        samples.append(ran.sample)
+    report = folder / ran.stdout.splitlines()[-1].rpartition("/")[0]
+    file = max(report.iterdir(), key=lambda each: each.stat().st_mtime_ns)
+    return Sample.median_of(samples), len(samples), _size(file)
 
 
 def workers(size: Size) -> Result:
@@ -166,13 +207,15 @@ SCENARIOS: dict[str, Callable[[Size], Result]] = {
     "e": start_up,
     "f": large_report,
     "g": workers,
+    "h": every_format,
 }
 
 
 def _size(report: Path) -> int:
-    """Return the bytes of a report; raise ValueError unless it ends as JSON does."""
+    """Return the bytes of a report; raise ValueError where it is empty, or JSON that is cut off."""
     with report.open("rb") as file:
-        file.seek(-64, 2)
-        if not file.read().rstrip().endswith(b"}"):
-            raise ValueError(f"{report} is cut off")
+        file.seek(max(0, report.stat().st_size - 64))
+        end = file.read().rstrip()
+    if not end or (report.suffix in {".json", ".sarif"} and end[-1:] not in {b"}", b"]"}):
+        raise ValueError(f"{report} is cut off")
     return report.stat().st_size

@@ -58,15 +58,18 @@ class Entrance:
         self._session_name = session_name
         self._pace = pace
 
-    def to_read(self, account: Account) -> AbstractAsyncContextManager[Entry]:
+    def to_read(
+        self, account: Account, policy: str | None = None
+    ) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for reading while the context lasts.
 
-        By the first of `roles_to_read` that lets us in, where a role is the way.
+        By the first of `roles_to_read` that lets us in, where a role is the way; it is held to the
+        session policy, None meaning that of a scan.
         """
         arns = roles_to_read(account, self._connection, self._caller)
         if arns is None:
             return self._directly(account)
-        return self._by_role(account, arns, session_policy())
+        return self._by_role(account, arns, policy or session_policy())
 
     def to_write(self, account: Account, policy: str) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for writing, held to the session policy where a role is assumed."""

@@ -8,7 +8,7 @@ from typing import IO, Any
 from botocore.loaders import JSONFileLoader
 
 _WANTED = frozenset(
-    {"iam", "oidc", "organizations", "portal.sso", "secretsmanager", "signin", "sts"}
+    ("iam", "oidc", "organizations", "portal.sso", "secretsmanager", "securityhub", "signin", "sts")
 )
 """What is called, and what the SDK calls for credentials, by the prefix of the endpoint."""
 

@@ -41,6 +41,16 @@ SECRET_ACTIONS = (
 )
 """What storing the secret of a new key takes."""
 
+PUBLISH_ACTIONS = (
+    "securityhub:BatchImportFindings",
+    "securityhub:BatchUpdateFindings",
+    "securityhub:GetFindings",
+)
+"""What sending findings to Security Hub takes: it is asked first what it has of ours."""
+
+PUBLISHING = frozenset(PUBLISH_ACTIONS)
+"""What the door lets through besides, where findings are to be published."""
+
 SECRET_PREFIX = "iamaudit/"  # noqa: S105 -- a name, not a secret
 
 WRITING = frozenset(
@@ -67,6 +77,8 @@ class Purpose(StrEnum):
     """Deactivating keys, and activating them again."""
     ROTATE = "rotate"
     """Replacing keys, with the new secrets in Secrets Manager."""
+    PUBLISH = "publish"
+    """Sending findings to Security Hub."""
     CALLER = "caller"
     """Entering the accounts, and finding those of an organization."""
 
@@ -81,6 +93,11 @@ class ForbiddenActionError(RuntimeError):
 def session_policy() -> str:
     """Return the read-only session policy of every AssumeRole (JSON, under 2,048 characters)."""
     return _document(statement(*SCAN_ACTIONS))
+
+
+def publish_session_policy() -> str:
+    """Return the session policy for publishing: it reads no keys (JSON)."""
+    return _document(statement(*PUBLISH_ACTIONS))
 
 
 def write_session_policy(grant: Grant) -> str:
@@ -116,6 +133,8 @@ def least(
             if secrets_in is not None:
                 granted += [*_granted(secret_grant(partition, secrets_in)), _secret_keys()]
             return granted
+        case Purpose.PUBLISH:
+            return [statement(*PUBLISH_ACTIONS)]
         case Purpose.CALLER:
             arns = [f"arn:{partition}:iam::{account_id}:role/{name}" for name in role_names]
             roles = {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": arns}

@@ -15,13 +15,16 @@ from auditor.aws.fast.door import FastDoor
 from auditor.aws.limiter import Limiter
 from auditor.aws.organizations import OrganizationsReader
 from auditor.aws.permissions import (
+    PUBLISHING,
     WRITING,
     ForbiddenActionError,
+    publish_session_policy,
     secret_session_policy,
     write_session_policy,
 )
 from auditor.aws.readers import ClientReader
 from auditor.aws.secrets import Secrets
+from auditor.aws.security_hub import SecurityHub
 from auditor.aws.throttle import Pace
 from auditor.aws.writer import ClientWriter
 from auditor.errors import AwsFailure
@@ -54,6 +57,7 @@ class Aws:
         clock: Clock,
         attempts: int = ATTEMPTS,
         writes: bool = False,
+        publishes: bool = False,
         transport: Transport = "fast",
         workers: int = 1,
     ) -> None:
@@ -61,7 +65,8 @@ class Aws:
 
         `transport` is how accounts are read; the results are the same. `attempts` is how often a
         call is sent that does not get through. Only with `writes` does the door let through what
-        `open_for` and `open_secrets` are for. `workers` is how many processes assume roles at the
+        `open_for` and `open_secrets` are for, and only with `publishes` what `open_security_hub`
+        is for. `workers` is how many processes assume roles at the
         same time: each keeps to its part of the quota.
         """
         self._connection = connection
@@ -75,7 +80,8 @@ class Aws:
                 connection,
                 concurrency=concurrency,
                 progress=progress,
-                permits=WRITING if writes else frozenset(),
+                permits=(WRITING if writes else frozenset())
+                | (PUBLISHING if publishes else frozenset()),
             )
         except AwsFailure as failure:
             raise no_caller(failure) from None
@@ -188,6 +194,27 @@ class Aws:
             self._client(entry, "secretsmanager", region=region) as client,
         ):
             yield Secrets(client, self._calls(entry.credentials))
+
+    @asynccontextmanager
+    async def open_security_hub(
+        self, account: Account, *, region: str
+    ) -> AsyncIterator[SecurityHub]:
+        """Give the account's Security Hub in a region while the context lasts; raise AwsFailure.
+
+        The way in is that of `open`, under a session policy for publishing alone.
+        """
+        own = f"{account.id}:product/{account.id}/default"
+        async with (
+            self._way.to_read(account, publish_session_policy()) as entry,
+            self._client(entry, "securityhub", region=region) as client,
+        ):
+            yield SecurityHub(
+                client,
+                self._calls(entry.credentials),
+                self._clock,
+                account_id=account.id,
+                product_arn=f"arn:{self.caller.partition}:securityhub:{region}:{own}",
+            )
 
     @property
     def _way(self) -> Entrance:

@@ -81,6 +81,14 @@ RoleOption = Annotated[
         help="role for reading; may have a path before its name",
     ),
 ]
+AllowPublish = Annotated[
+    bool,
+    typer.Option(
+        "--allow-publish",
+        rich_help_panel=ROLES,
+        help="let the role for reading send findings to Security Hub (iamaudit publish)",
+    ),
+]
 WithWriteRole = Annotated[
     bool,
     typer.Option("--with-write-role", rich_help_panel=ROLES, help="make the role for changes, too"),
@@ -127,6 +135,7 @@ def _roles(
     organization_id: OrganizationId = None,
     allow_source_identity: AllowSourceIdentity = False,
     role_name: RoleOption = "iamaudit-read",
+    allow_publish: AllowPublish = False,
     with_write_role: WithWriteRole = False,
     write_role_name: WriteRoleOption = "iamaudit-write",
     write_principal: WritePrincipals = [],
@@ -148,7 +157,7 @@ def _roles(
                 "only the role for changes deletes, rotates, or has principals of its own",
                 hint="add --with-write-role",
             )
-        return Roles(role=read, trust=trust)
+        return Roles(role=read, trust=trust, publishes=allow_publish)
     write = check_role(write_role_name, option="--write-role-name")
     if write.name == read.name:
         raise AuditError(
@@ -157,6 +166,7 @@ def _roles(
     return Roles(
         role=read,
         trust=trust,
+        publishes=allow_publish,
         write=WriteRole(
             role=write,
             trust=trust if not write_principal else _of(trust, write_principal),

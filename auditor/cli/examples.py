@@ -39,6 +39,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("iamaudit undo latest", "what the plans of the last run deactivated"),
         ("iamaudit undo latest --key AKIAIOSFODNN7EXAMPLE", "one key"),
     ),
+    "publish": (
+        ("iamaudit publish securityhub --dry-run", "what would be sent"),
+        ("iamaudit publish securityhub --region eu-west-1", "the last run, to one region"),
+        ("iamaudit publish securityhub --min-severity high", "the worst alone"),
+    ),
     "accounts": (
         ("iamaudit accounts --accounts org --exclude ou-ab12-cdef3456", "before a scan"),
         ("iamaudit accounts --accounts @accounts.yml --format json", "to another program"),

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     " grants it.",
     "permissions": "Print the least IAM policy that a purpose needs.",
     "deploy": "Print what makes the roles that the tool enters; nothing is deployed by it.",
+    "publish": "Send the findings of a stored run elsewhere: securityhub.",
     "accounts": "Show which accounts a LIST comes to, and how each would be entered.",
     "demo": "Scan an organization that is served on this machine; needs no AWS account.",
     "schema": "Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy.",

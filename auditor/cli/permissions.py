@@ -28,7 +28,7 @@ def permissions(
         typer.Argument(
             metavar="PURPOSE",
             help="scan (what it can't do without), enrich (scan and all that our rules look at),"
-            " apply, rotate, caller (who enters the accounts)",
+            " apply, rotate, publish (findings to Security Hub), caller (who enters the accounts)",
         ),
     ],
     *,

@@ -13,7 +13,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response as WsgiResponse
 
 from auditor.demo import world
-from auditor.demo.corrections import credential_report, iam, organizations, sts
+from auditor.demo.corrections import credential_report, iam, organizations, securityhub, sts
 from auditor.demo.server import Server
 from auditor.demo.wire import (
     Call,
@@ -54,6 +54,9 @@ _CORRECTIONS: Mapping[tuple[str, str], Correction] = {
         "organizations",
         "ListOrganizationalUnitsForParent",
     ): organizations.list_organizational_units_for_parent,
+    ("securityhub", "POST /findings"): securityhub.get_findings,
+    ("securityhub", "POST /findings/import"): securityhub.batch_import_findings,
+    ("securityhub", "PATCH /findings/batchupdate"): securityhub.batch_update_findings,
     ("sts", "AssumeRole"): sts.assume_role,
 }
 
@@ -71,8 +74,9 @@ _only_one = threading.Lock()
 class Emulator:
     """AWS on this machine for as long as the context lasts, empty at its start.
 
-    Serves IAM, STS and Organizations (and whatever else moto knows, uncorrected) over HTTP on
-    the loopback. One at a time in a process: entering a second one raises RuntimeError.
+    Serves IAM, STS, Organizations and the findings of Security Hub (and whatever else moto knows,
+    uncorrected) over HTTP on the loopback. One at a time in a process: entering a second one raises
+    RuntimeError.
     """
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
@@ -102,9 +106,17 @@ class Emulator:
         """Account ids and role ARNs that AssumeRole is denied for."""
         return self._world.denied_roles
 
-    def backend(self, service: str, account_id: str) -> Any:
-        """Return moto's own objects of a global service, to set what its API can't."""
-        return world.backend(service, account_id)
+    @property
+    def security_hubs(self) -> set[tuple[str, str]]:
+        """Account and region of each Security Hub that is enabled."""
+        return self._world.security_hubs
+
+    def backend(self, service: str, account_id: str, region: str = "aws") -> Any:
+        """Return moto's own objects of a service, to set what its API can't.
+
+        `region` is `aws` for a global one.
+        """
+        return world.backend(service, account_id, region)
 
     def set_account_state(self, account_id: str, state: AccountState) -> None:
         """Set `State`, and `Status` to what it showed before AWS had `State`.

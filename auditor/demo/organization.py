@@ -95,6 +95,7 @@ class _Builder:
         management.name = MANAGEMENT_ACCOUNT_NAME
         management.create_time = self._ago(timedelta(days=2600))
         self._ous[""] = self._organization.org.root_id
+        self._emulator.security_hubs.add((MANAGEMENT_ACCOUNT_ID, _REGION))
         self._add_users(MANAGEMENT_ACCOUNT_ID, MANAGEMENT_ACCOUNT_NAME, MANAGEMENT_CROWD)
         caller = self._add_user(self._emulator.backend("iam", MANAGEMENT_ACCOUNT_ID), _CALLER)
         members = {
@@ -148,6 +149,8 @@ class _Builder:
                 WRITE_ROLE_NAME, trust(MANAGEMENT_ACCOUNT_ID), "/", None, "", [], "3600"
             )
             iam.put_role_policy(WRITE_ROLE_NAME, "write", WRITE_ROLE_POLICY)
+        if account.has_role:
+            self._emulator.security_hubs.add((account_id, _REGION))
         for role in iam.get_roles():
             role.create_date = self._ago(age)
         self._add_users(account_id, account.name, account.crowd)

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 _IAM_DEFAULT, _IAM_LIMIT = 100, 1000
 _ORGANIZATIONS_LIMIT = 20
+_SECURITY_HUB_LIMIT = 100
 _EVERY = 3
 """Each third list of Organizations begins with an empty page."""
 
@@ -37,13 +38,25 @@ def organizations_page(
     """
     size = int(call.params.get("MaxResults", _ORGANIZATIONS_LIMIT))
     if not 1 <= size <= _ORGANIZATIONS_LIMIT:
-        raise _invalid_organizations("You specified a value for MaxResults that is out of range.")
+        raise _invalid_input("You specified a value for MaxResults that is out of range.")
     token = call.params.get("NextToken")
     start = _offset(call, token)
     if start is None:
-        raise _invalid_organizations("You specified an invalid NextToken.")
+        raise _invalid_input("You specified an invalid NextToken.")
     if token is None and next(world.lists) % _EVERY == 0:
         return [], {"NextToken": _token(call, 0)}
+    more = {"NextToken": _token(call, start + size)} if start + size < len(items) else {}
+    return list(items[start : start + size]), more
+
+
+def security_hub_page(items: Sequence[T], call: Call) -> tuple[list[T], dict[str, Any]]:
+    """Return the page that `MaxResults` and `NextToken` ask for, and what leads to the next."""
+    size = int(call.params.get("MaxResults", _SECURITY_HUB_LIMIT))
+    if not 1 <= size <= _SECURITY_HUB_LIMIT:
+        raise _invalid_input("Invalid parameter: MaxResults")
+    start = _offset(call, call.params.get("NextToken"))
+    if start is None:
+        raise _invalid_input("Invalid parameter: NextToken")
     more = {"NextToken": _token(call, start + size)} if start + size < len(items) else {}
     return list(items[start : start + size]), more
 
@@ -66,5 +79,5 @@ def _invalid_iam(message: str) -> RefusedError:
     return RefusedError(status=400, code="ValidationError", message=message)
 
 
-def _invalid_organizations(message: str) -> RefusedError:
+def _invalid_input(message: str) -> RefusedError:
     return RefusedError(status=400, code="InvalidInputException", message=message)

@@ -90,7 +90,7 @@ def signature(headers: Mapping[str, str]) -> tuple[str, str, str]:
 def operation_and_params(
     method: str, path: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[str, Mapping[str, Any]]:
-    """Return what is asked, in either of the protocols that IAM, STS and Organizations speak."""
+    """Return what is asked, in any of the protocols of JSON, REST in JSON, and forms."""
     target = headers.get("x-amz-target")
     if target:
         return target.rpartition(".")[2], json.loads(body or b"{}")
@@ -99,6 +99,8 @@ def operation_and_params(
         operation = form.pop("Action", "")
         form.pop("Version", None)
         return operation, form
+    if headers.get("content-type", "").startswith("application/json"):
+        return f"{method} {path}", json.loads(body or b"{}")
     return f"{method} {path}", {}
 
 

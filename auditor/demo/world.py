@@ -41,14 +41,16 @@ class World:
     clock: Callable[[], datetime]
     root_keys: dict[str, list[RootKey]] = field(default_factory=dict)
     denied_roles: set[str] = field(default_factory=set)
+    security_hubs: set[tuple[str, str]] = field(default_factory=set)
+    """Account and region of each that is enabled."""
     reports: dict[str, Report] = field(default_factory=dict)
     lists: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """Numbers the lists that were begun, to slip in an empty page now and then."""
 
 
-def backend(service: str, account_id: str) -> Any:
-    """Return moto's backend of a global service in one account."""
-    return get_backend(service)[account_id]["aws"]  # type: ignore[call-overload]
+def backend(service: str, account_id: str, region: str = "aws") -> Any:
+    """Return moto's backend of a service in one account; `aws` for one that is global."""
+    return get_backend(service)[account_id][region]  # type: ignore[call-overload]
 
 
 def empty_backends() -> None:

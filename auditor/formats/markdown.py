@@ -6,7 +6,8 @@ code spans, where names can't make links, mentions, markup or another cell.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TextIO
 
 from auditor.formats import changes as compare
@@ -20,6 +21,9 @@ _BACKTICKS = re.compile("`+")
 _ACCOUNT_COUNTS = ("total", "audited", "partial", "unreachable", "skipped")
 _CONTROL_COUNTS = ("passed", "failed", "exempt", "indeterminate", "not_assessed")
 _NOTHING = "—"
+MOST_OPEN, MOST_OTHERS = 500, 100
+"""How many open findings are listed, the worst first; how many findings, accounts or exemptions of
+another kind. A job summary of GitHub's is dropped whole where it has more than 1 MiB."""
 
 
 def write(document: ReportStream, out: TextIO) -> None:
@@ -73,10 +77,10 @@ def _coverage(document: ReportStream) -> Iterator[str]:
             ("Account", "Name", "Outcome", "Why"),
             (
                 (_code(one["id"]), _code(one["name"]), one["outcome"], _code(why_unread(one)))
-                for one in document.accounts()
-                if not is_read(one)
+                for one in _some(document.accounts(), lambda one: not is_read(one))
             ),
         )
+        yield from _rest(accounts["total"] - accounts["audited"] - MOST_OTHERS)
     if coverage["gaps"]:
         yield from _section("### Not judged, and what would mend it")
         yield from _table(
@@ -144,8 +148,12 @@ def _key(row: Row) -> str:
 
 
 def _more(listing: compare.Listing) -> Iterator[str]:
-    if listing.more:
-        yield from ("", f"And {number(listing.more)} more; the JSON has them all.")
+    yield from _rest(listing.more)
+
+
+def _rest(more: int) -> Iterator[str]:
+    if more > 0:
+        yield from ("", f"And {number(more)} more; the JSON has them all.")
 
 
 def _findings(document: ReportStream, names: Mapping[str, str | None]) -> Iterator[str]:
@@ -153,23 +161,35 @@ def _findings(document: ReportStream, names: Mapping[str, str | None]) -> Iterat
     yield from _section("## Open findings")
     if not any(summary["open"].values()):
         yield from ("", "None.")
+    left = MOST_OPEN
     for severity, size in by_severity(summary["open"]):
         if size:
             yield from _section(f"### {severity.title()} ({number(size)})")
-            rows = _with(document, status="open", severity=severity)
-            yield from _found(rows, names)
-    if summary["indeterminate"]:
-        yield from _section(f"## Could not be judged ({number(summary['indeterminate'])})")
-        yield from _found(_with(document, status="indeterminate"), names)
-    if summary["exempt"]:
-        yield from _section(f"## Exempt ({number(summary['exempt'])})")
-        yield from _found(_with(document, status="exempt"), names)
+            listed = min(size, left)
+            if listed:
+                rows = _with(document, status="open", severity=severity, most=listed)
+                yield from _found(rows, names)
+            yield from _rest(size - listed)
+            left -= listed
+    for status, title in (("indeterminate", "Could not be judged"), ("exempt", "Exempt")):
+        if summary[status]:
+            yield from _section(f"## {title} ({number(summary[status])})")
+            yield from _found(_with(document, status=status), names)
+            yield from _rest(summary[status] - MOST_OTHERS)
 
 
-def _with(document: ReportStream, **values: str) -> Iterator[Row]:
-    for finding in document.findings():
-        if all(finding[name] == value for name, value in values.items()):
-            yield finding
+def _with(document: ReportStream, *, most: int = MOST_OTHERS, **values: str) -> Iterator[Row]:
+    def is_wanted(finding: Row) -> bool:
+        return all(finding[name] == value for name, value in values.items())
+
+    return _some(document.findings(), is_wanted, most=most)
+
+
+def _some(
+    rows: Iterator[Row], is_wanted: Callable[[Row], bool], *, most: int = MOST_OTHERS
+) -> Iterator[Row]:
+    """Yield the first of the rows that are wanted; the others are not read."""
+    return islice(filter(is_wanted, rows), most)
 
 
 def _found(findings: Iterable[Row], names: Mapping[str, str | None]) -> Iterator[str]:
@@ -191,6 +211,7 @@ def _found(findings: Iterable[Row], names: Mapping[str, str | None]) -> Iterator
 
 
 def _exemptions(document: ReportStream) -> Iterator[str]:
+    listing = compare.first(document.exemptions(), most=MOST_OTHERS)
     rows = [
         (
             _code(one["policy"]),
@@ -201,13 +222,14 @@ def _exemptions(document: ReportStream) -> Iterator[str]:
             f"{one['state']}, {_code(one['expires'])}",
             number(one["findings"]),
         )
-        for one in document.exemptions()
+        for one in listing.rows
     ]
     if rows:
         yield from _section("## Exemptions")
         yield from _table(
             ("Policy", "Rules", "Where", "Reason", "Owner", "Expires", "Findings"), rows
         )
+        yield from _more(listing)
 
 
 def _compliance(document: ReportStream) -> Iterator[str]:

@@ -150,7 +150,7 @@ class StoredChanges:
             after = {said.id: said for said in map(Said._make, afters)}
             for each in sorted({**before, **after}.values(), key=_place):
                 mine, theirs = before.get(each.id), after.get(each.id)
-                looked = theirs is not None or self._why_silent(self._after, each) is None
+                looked = theirs is not None or self._silent(self._after, each) is None
                 yield change_of(mine, theirs, looked=looked), mine, theirs
 
     def _finding(self, change: Change, before: Said | None, after: Said | None) -> Row:
@@ -168,7 +168,7 @@ class StoredChanges:
         """Return why a finding came or went, where that is more than its key's doing."""
         match change:
             case Change.NOT_LOOKED_AT if before:
-                return self._why_silent(self._after, before)
+                return self._silent(self._after, before)
             case Change.RESOLVED if before:
                 seen = _seen(before, self._before, self._after)
                 return "the key no longer breaks the rule" if seen else "the key is gone"
@@ -177,16 +177,13 @@ class StoredChanges:
                 return f"it was {was[before.status]}"
             case Change.NEW if after:
                 known = _seen(after, self._after, self._before)
-                return self._why_silent(self._before, after) or (None if known else "a new key")
+                return self._silent(self._before, after) or (None if known else "a new key")
             case _:
                 return None
 
     @staticmethod
-    def _why_silent(run: Looked, said: Said) -> str | None:
-        """Return why a run could not say anything of a key and a rule; None where it could."""
-        if said.rule_id not in run.rules:
-            return "the rule was not in the policies"
-        return run.why_not(said.account_id, said.user_name)
+    def _silent(run: Looked, said: Said) -> str | None:
+        return run.why_silent(said.account_id, said.user_name, said.rule_id)
 
     def _paired(
         self, before: str, after: str

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from auditor.model.account import OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
@@ -51,6 +52,22 @@ class Looked:
                 (self.run_id,),
             )
         }
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, run_id: str) -> Self:
+        """Return the reach of a stored run; raise LookupError where there is none."""
+        with closing(connection.cursor()) as cursor:
+            cursor.row_factory = sqlite3.Row
+            row = cursor.execute("SELECT * FROM main.run WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise LookupError(run_id)
+        return cls(connection, row)
+
+    def why_silent(self, account_id: str, user_name: str, rule_id: str) -> str | None:
+        """Return why the run could say nothing of a user's keys and a rule; None where it could."""
+        if rule_id not in self.rules:
+            return "the rule was not in the policies"
+        return self.why_not(account_id, user_name)
 
     def why_not(self, account_id: str, user_name: str) -> str | None:
         """Return why the run can't tell which keys a user has; None where it can."""

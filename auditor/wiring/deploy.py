@@ -95,7 +95,16 @@ class Roles:
 
     role: RoleName
     trust: Trust
+    publishes: bool = False
+    """Whether the role for reading may send findings to Security Hub."""
     write: WriteRole | None = None
+
+    def statements(self) -> list[Statement]:
+        """Return what the role for reading may do."""
+        return [
+            *least(Purpose.ENRICH),
+            *(least(Purpose.PUBLISH) if self.publishes else ()),
+        ]
 
 
 def cloudformation(roles: Roles) -> str:
@@ -185,7 +194,7 @@ def _rendered(template: str, roles: Roles, place: Mapping[str, str]) -> str:
     templates.filters.update(cfn=_cfn, hcl=_hcl)
     write = roles.write
     return templates.get_template(template).render(
-        read=_role(roles.role, roles.trust, least(Purpose.ENRICH)),
+        read=_role(roles.role, roles.trust, roles.statements()),
         write=None if write is None else _role(write.role, write.trust, write.statements(place)),
     )
 

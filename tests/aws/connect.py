@@ -22,6 +22,7 @@ def an_aws(
     *,
     attempts: int = 2,
     writes: bool = False,
+    publishes: bool = False,
     transport: Transport = "fast",
     progress: Progress | None = None,
     **connection: Any,
@@ -35,6 +36,7 @@ def an_aws(
         clock=SystemClock(),
         attempts=attempts,
         writes=writes,
+        publishes=publishes,
         transport=transport,
     )
 

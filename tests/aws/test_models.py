@@ -9,8 +9,9 @@ from botocore.regions import EndpointResolver
 
 from auditor.aws.models import WantedModels
 
-CALLED = ["iam", "organizations", "secretsmanager", "sts", "sso", "sso-oidc"]
-PREFIXES = ["iam", "organizations", "secretsmanager", "sts", "portal.sso", "oidc", "signin"]
+CALLED = ["iam", "organizations", "secretsmanager", "securityhub", "sts", "sso", "sso-oidc"]
+PREFIXES = ["iam", "organizations", "secretsmanager", "securityhub", "sts", "portal.sso", "oidc",
+            "signin"]  # fmt: skip
 
 
 def loaders() -> tuple[Any, Any]:

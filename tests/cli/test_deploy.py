@@ -112,6 +112,13 @@ def test_the_configuration_grants_what_the_table_says(run: Run, choice: str) -> 
     )
 
 
+def test_publishing_is_granted_to_the_role_for_reading_by_name(run: Run) -> None:
+    role = cloudformation(run, *TRUSTED, "--allow-publish")["Resources"]["ReadRole"]
+
+    granted = [*least(Purpose.ENRICH), *least(Purpose.PUBLISH)]
+    assert role["Properties"]["Policies"][0]["PolicyDocument"] == policy_document(granted)
+
+
 def policies_of(resources: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     for name, body in resources.items():
         kind, _, label = name.partition(".")

@@ -7,6 +7,7 @@ import pytest
 
 from auditor.aws.permissions import (
     PERMITTED,
+    PUBLISHING,
     WRITING,
     Purpose,
     session_policy,
@@ -65,7 +66,7 @@ def test_rotating_needs_the_secrets_only_where_they_are_kept_in_aws(run: Run) ->
 
 @pytest.mark.parametrize("purpose", list(Purpose))
 def test_nothing_is_granted_that_the_door_would_refuse(run: Run, purpose: Purpose) -> None:
-    assert granted(printed(run, purpose)) <= PERMITTED | WRITING | KMS
+    assert granted(printed(run, purpose)) <= PERMITTED | WRITING | PUBLISHING | KMS
 
 
 def test_the_caller_assumes_the_named_roles_and_no_other(run: Run) -> None:

@@ -264,6 +264,34 @@ def test_markdown_says_the_verdict_and_the_coverage_first(whole: ReportStream) -
         assert f"| `{account}` |" in text[: places[1]]
 
 
+def test_markdown_of_many_findings_is_short_and_has_the_worst(
+    a_document: MakeDocument, a_finding: Make, an_account: Make, an_error: Make
+) -> None:
+    lost = [
+        an_account(id=f"{n:012}", name="l" * 50, outcome="unreachable", users=0, keys=0,
+                   errors=[an_error(message="m" * 300)] * 5)
+        for n in range(500)
+    ]  # fmt: skip
+
+    def many() -> Iterator[Row]:
+        kinds = [("low", "open"), ("critical", "open"), ("info", "exempt")]
+        for n in range(9_000):
+            severity, status = kinds[n % 3] if n % 10 else ("medium", "open")
+            yield a_finding(
+                account_id=lost[n % 500]["id"], user_name="u" * 64, message="m" * 300,
+                severity=severity, status=status, exemption="e" * 300,
+            )  # fmt: skip
+
+    text = rendered("markdown", a_document(accounts=lost, findings=many))
+
+    assert len(text.encode()) < 1024 * 1024
+    listed = [text.count(f"| {name} |") for name in ("critical", "medium", "low", "info")]
+    assert listed == [500, 0, 0, 100]
+    assert "### Medium (900)" in text
+    for left in (2_200, 900, 2_700, 2_600, 400):
+        assert f"\nAnd {left:,} more; the JSON has them all.\n" in text
+
+
 def test_markdown_of_hostile_names_is_tables_of_text(whole: ReportStream) -> None:
     parser = MarkdownIt("commonmark").enable("table")
 

@@ -1,0 +1,1 @@
+"""Findings of a stored run sent elsewhere, behind the port Publisher."""
