@@ -20,7 +20,7 @@ from auditor.formats.templates import count, number, printable
 from auditor.model.finding import Severity
 from auditor.publish.security_hub import Fate
 from auditor.store.output import LATEST, STORE
-from auditor.wiring import SystemClock
+from auditor.wiring.clock import SystemClock
 from auditor.wiring.publish import (
     Deliveries,
     Delivery,
