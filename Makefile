@@ -44,6 +44,7 @@ format: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(READY)
 	$(BIN)/mypy

@@ -6,6 +6,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import yaml
 from botocore.session import Session
 from botocore.validate import ParamValidator
+from click import ClickException
 from distributed.cli import dask_scheduler, dask_worker
 from packaging.requirements import Requirement
 
@@ -152,8 +154,10 @@ def pip(words: list[str], folder: Path) -> Checked:
 
 def make(words: list[str], folder: Path) -> Checked:
     """The target exists; what it does is what the check does, or a benchmark."""
+    program = shutil.which("make")
+    assert program is not None
     ran = subprocess.run(
-        ["make", "--dry-run", *words],
+        [program, "--dry-run", *words],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -163,7 +167,10 @@ def make(words: list[str], folder: Path) -> Checked:
 def dask(words: list[str], folder: Path) -> Checked:
     """Dask's own command line takes the options; tests/cluster runs what they start."""
     name, *arguments = words
-    _DASK[name].make_context(name, arguments)
+    try:
+        _DASK[name].make_context(name, arguments)
+    except ClickException as error:
+        raise ValueError(error.message) from None
     return None
 
 

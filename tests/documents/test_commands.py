@@ -67,7 +67,7 @@ def wrong(command: Command, world: World, shell: Shell, folder: Path) -> Iterato
     if words[0] in ELSEWHERE:
         try:
             inside = ELSEWHERE[words[0]](words[1:], folder)
-        except (AssertionError, LookupError, ValueError) as error:
+        except (AssertionError, LookupError, OSError, ValueError) as error:
             yield repr(error)
             return
         if inside is None:

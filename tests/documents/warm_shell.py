@@ -87,7 +87,7 @@ def _serve(address: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
         server.listen()
-        print("ready", flush=True)
+        os.write(1, b"ready\n")
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             caller, _ = server.accept()
@@ -99,13 +99,16 @@ def _serve(address: str) -> None:
     child = os.fork()
     if child == 0:
         caller.close()
-        _become(*json.loads(call), files)
+        arguments, folder, environment = json.loads(call)
+        _become(arguments, folder, environment, files)
     else:
         _, status = os.waitpid(child, 0)
         caller.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str], files: list[int]) -> None:
+def _become(
+    arguments: list[str], folder: str, environment: dict[str, str], files: list[int]
+) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
