@@ -3,6 +3,7 @@
 Each call is a process of its own, with the caller's arguments, folder, environment and files.
 """
 
+import gc
 import json
 import os
 import pty
@@ -84,6 +85,7 @@ def tools(folder: Path) -> Iterator[Path]:
 def _serve(address: str) -> None:
     for name in COMMANDS:
         load(name)
+    gc.freeze()  # or each child copies all pages to mark what lies there
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
         server.listen()
