@@ -108,6 +108,7 @@ SNIPPETS: Mapping[str, Callable[[Path], list[Script]]] = {
     "cases.yaml": nothing,
     "cronjob.yaml": pods,
     "house.yaml": nothing,
+    "iamaudit.toml": nothing,
     "ours.yaml": nothing,
     "target.json": nothing,
     "task-definition.json": task,
