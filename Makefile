@@ -43,6 +43,8 @@ format: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(READY)
 	$(BIN)/mypy
@@ -63,6 +65,10 @@ lock:                     ## renew the locked versions (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --no-emit-package iamaudit \
 	  -o $(LOCK) pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \
+	  --no-emit-index-url --no-header --no-annotate -o .ci/image.lock pyproject.toml
+	echo hatchling | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \
+	  --no-emit-index-url --no-header --no-annotate -o .ci/build.lock -
 	echo 'ministack==1.5.33' | uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o .ci/ministack.lock -
 

@@ -20,7 +20,7 @@ from auditor.policy.catalogue import FACTS
 from auditor.wiring.policies import load_policies, pack_names
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/policy.md", "docs/remediation.md")
+DOCUMENTS = ("README.md", "docs/policies.md", "docs/remediation.md")
 
 MEANINGS = {
     ExitCode.CLEAN: "no open finding at or above `--fail-on`",

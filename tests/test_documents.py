@@ -17,10 +17,10 @@ def yaml_blocks(name: str) -> list[str]:
 
 
 def test_the_policy_in_its_document_loads() -> None:
-    text, _, extending, _ = yaml_blocks("docs/policy.md")
+    text, _, extending, _ = yaml_blocks("docs/policies.md")
 
-    policy = compiled(text, source="docs/policy.md")
-    extended = compiled(extending, source="docs/policy.md")
+    policy = compiled(text, source="docs/policies.md")
+    extended = compiled(extending, source="docs/policies.md")
 
     assert [rule.id for rule in policy.rules] == ["key-too-old", "no-owner"]
     assert policy.exemptions[0].owner == "platform@example.com"
@@ -28,7 +28,7 @@ def test_the_policy_in_its_document_loads() -> None:
 
 
 def test_the_test_of_a_policy_in_its_document_holds(tmp_path: Path) -> None:
-    house, _, _, cases = yaml_blocks("docs/policy.md")
+    house, _, _, cases = yaml_blocks("docs/policies.md")
     (tmp_path / "house.yaml").write_text(house)
     (tmp_path / "cases.yaml").write_text(cases)
 

@@ -28,7 +28,7 @@ from auditor.policy.merge import NOTHING, Layered, layer
 from auditor.policy.places import Path, Placed
 from auditor.policy.repair import repair
 
-HINT = "mend the policy file; the language is described in docs/policy.md"
+HINT = "mend the policy file; the language is described in docs/policies.md"
 """What to do about a mistake in a policy."""
 _DEEPEST = 3
 
