@@ -16,7 +16,7 @@ demo: $(READY)            ## scan an organization served on this machine, write 
 	$(BIN)/iamaudit demo
 
 test: $(READY) $(MINISTACK)/.ready   ## every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(READY)           ## speed and memory, as ratios and against their budgets
 	$(BIN)/python bench/judging.py

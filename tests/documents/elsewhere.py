@@ -51,7 +51,9 @@ def aws(words: list[str], folder: Path) -> Checked:
         if option == "--cli-input-json":
             parameters |= json.loads(_content(values[0], folder))
         elif option not in _AWS_GLOBAL:
-            member = members[option]
+            member = members.get(option) or members[option.replace("--no-", "--", 1)]
+            if option not in members:  # a flag, taken back
+                assert shape.members[member].type_name == "boolean", option
             parameters[member] = _value(values, shape.members[member], folder)
     told = ParamValidator().validate(parameters, shape).generate_report()
     assert not told, told

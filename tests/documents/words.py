@@ -21,6 +21,8 @@ def open_the_last_account(world: World) -> None:
     for name, policy in (("read", READ_ROLE_POLICY), ("write", WRITE_ROLE_POLICY)):
         iam.create_role(f"iamaudit-{name}", trusting, "/", None, "", [], "3600")
         iam.put_role_policy(f"iamaudit-{name}", name, policy)
+    hubs = world.emulator.security_hubs
+    hubs.update((organization.unreachable_account_id, region) for _, region in set(hubs))
 
 
 def dismiss(world: World, *, left: int) -> None:
