@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from auditor.formats.document import (
     Tool,
 )
 from auditor.formats.stream import ChangesStream, ReportStream, Row
+from auditor.model.ageing import Ageing, Ages, ageing
 from auditor.model.finding import Severity, finding_id
 from tests.tally import tally
 
@@ -92,6 +94,7 @@ def _key(*, last_used: Row | None = None, **changes: object) -> Row:
         "user_name": "deploy",
         "user_arn": f"arn:aws:iam::{ACCOUNT}:user/deploy",
         "user_class": "machine",
+        "owner": None,
         "access_key_id": KEY,
         "slot": None,
         "status": "Active",
@@ -371,6 +374,18 @@ class FakeDocument:
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         return tally(self.findings())
+
+    def ageing(self) -> Ageing:
+        days = [(key, key["age_days"], key["idle_days"]) for key in self.keys()]
+        return ageing(
+            Ages(
+                active=key["status"] == "Active",
+                age=None if age is None else timedelta(days=age),
+                idle=None if idle is None else timedelta(days=idle),
+                never_used=key["last_used"]["state"] == "never",
+            )
+            for key, age, idle in days
+        )
 
     def summary(self) -> Row:
         counts = dict.fromkeys([*SEVERITIES, "exempt", "indeterminate"], 0)
