@@ -1,7 +1,7 @@
 """Keys and findings for a report: a million of each, so what is done for one is little."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from auditor.model.access_key import KeyStatus
@@ -88,17 +88,14 @@ def findings(run: RunReading) -> Iterator[Row]:
 
 def ages(run: RunReading, now: datetime) -> Iterator[Ages]:
     """Yield how old each key is and how long it was not used, in no order."""
+    parsed = datetime.fromisoformat
     for status, created_at, state, used_at in run.tuples(_AGES):
         yield Ages(
-            active=status == KeyStatus.ACTIVE,
-            age=_since(created_at, now),
-            idle=_since(used_at, now),
-            never_used=state == "never",
+            status == KeyStatus.ACTIVE,
+            None if created_at is None else now - parsed(created_at),
+            None if used_at is None else now - parsed(used_at),
+            state == "never",
         )
-
-
-def _since(then: str | None, now: datetime) -> timedelta | None:
-    return None if then is None else now - datetime.fromisoformat(then)
 
 
 def _days(since: str | None, now: datetime) -> int | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
 
 from auditor.formats import html
 from auditor.formats.document import (
@@ -28,6 +30,7 @@ from auditor.formats.document import (
 from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.model.ageing import Ageing, Ages, ageing
 from auditor.model.finding import Severity, finding_id
+from tests.browser import OpenFile, launched, watched
 from tests.tally import tally
 
 ACCOUNT = "111111111111"
@@ -512,3 +515,27 @@ def saved(tmp_path: Path) -> Callable[[ReportStream], Path]:
         return path
 
     return save
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One for all tests here; not longer, as nothing asynchronous runs beside it."""
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture
+def open_file(browser: Browser) -> Iterator[OpenFile]:
+    """Return a function that opens a page; the browser may not complain or ask for more."""
+    with watched(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_page(open_file: OpenFile, saved: Callable[[ReportStream], Path]) -> Callable[..., Tab]:
+    """Return a function that opens a document likewise."""
+
+    def open_it(document: ReportStream, *, fragment: str = "") -> Tab:
+        return open_file(saved(document), fragment=fragment)
+
+    return open_it
