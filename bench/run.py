@@ -45,6 +45,7 @@ def size_of(given: argparse.Namespace) -> Size:
         return Size(
             runs=1, slow_runs=1, core=core, peers=given.peers, accounts=4, users=40, part=4,
             latency_users=40, throttled_users=20, growth=(2, 4, 8), growth_users=20, keys=20_000,
+            page_keys=5_000,
         )  # fmt: skip
     slow = min(given.runs, given.slow_runs)
     large = min(given.runs, given.large_runs)

@@ -10,6 +10,7 @@ from bench.contenders.registry import IAMAUDIT, WORKERS
 from bench.contest import contest
 from bench.fake_aws.process import served
 from bench.measure import Sample, measure
+from bench.page import result as page_result
 from bench.sizes import Size, ours
 from bench.table import TIMES, Check, Result, Row
 
@@ -115,12 +116,7 @@ def large_report(size: Size) -> Result:
     """Measure the writing of a report that no memory should hold."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with served(accounts=1, users=min(667, max(8, size.keys // 30))) as fake:
-            measure(ours(size).command(folder), fake=fake)
-        store = str(folder / "iamaudit.db")
-        filled = measure([sys.executable, "-m", "bench.million", store, f"--keys={size.keys}"])
-        if filled.code:
-            raise RuntimeError(filled.stderr)
+        made = _filled(folder, size, size.keys)
         command: list[str | Path] = [IAMAUDIT, "report", "--format", "json", "--fail-on", "never"]
         samples = []
         for _ in range(min(size.runs, size.large_runs)):
@@ -132,13 +128,20 @@ def large_report(size: Size) -> Result:
     found = Sample.median_of(samples)
     return Result(
         id="f",
-        title=f"JSON of {int(filled.stdout):,} keys ({written / 1e6:,.0f} MB)",
+        title=f"JSON of {made:,} keys ({written / 1e6:,.0f} MB)",
         rows=[Row(name="iamaudit report", runs=len(samples), sample=found)],
         checks=[
             Check(name="time", value=found.wall, target=90, unit="s"),
             Check(name="peak memory", value=found.peak, target=200, unit="MiB"),
         ],
     )
+
+
+def page(size: Size) -> Result:
+    """Measure what a person waits for who opens a report of 100,000 keys."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        keys = _filled(Path(name), size, size.page_keys)
+        return page_result(Path(name) / "iamaudit.db", keys=keys, runs=size.runs)
 
 
 def workers(size: Size) -> Result:
@@ -166,7 +169,19 @@ SCENARIOS: dict[str, Callable[[Size], Result]] = {
     "e": start_up,
     "f": large_report,
     "g": workers,
+    "h": page,
 }
+
+
+def _filled(folder: Path, size: Size, keys: int) -> int:
+    """Scan one account into the folder's store, and copy it; return how many keys there are."""
+    with served(accounts=1, users=min(667, max(8, keys // 30))) as fake:
+        measure(ours(size).command(folder), fake=fake)
+    store = str(folder / "iamaudit.db")
+    filled = measure([sys.executable, "-m", "bench.million", store, f"--keys={keys}"])
+    if filled.code:
+        raise RuntimeError(filled.stderr)
+    return int(filled.stdout)
 
 
 def _size(report: Path) -> int:

@@ -22,6 +22,7 @@ class Size:
     growth_users: int = 100
     large_runs: int = 3
     keys: int = 1_000_000
+    page_keys: int = 100_000
 
 
 def ours(size: Size) -> Contender:
