@@ -5,6 +5,7 @@ Memory holds one account's keys and one small entry per account, never all keys 
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -122,6 +123,7 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
     """Return the names that `report.html.j2` and its partials use."""
     script, style = "\n".join(source(name) for name in SCRIPTS), source(STYLE)
     run, coverage, summary = document.run(), document.coverage(), document.summary()
+    plan = document.plan()
     accounts, counts = overview(document.accounts()), document.tally()
     return {
         "csp": _content_security_policy(script=script, style=style),
@@ -147,11 +149,19 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
         "compliance": document.compliance,
         "has_controls": next(iter(document.compliance()), None) is not None,
         "reported": REPORTED if run["source"] == "report" else None,
-        "plan": document.plan(),
+        "plan": plan,
+        "outcomes": [] if plan is None else _outcomes(plan),
         "exemptions": list(document.exemptions()),
         "days_left": partial(days_left, now=run["now"]),
         "changes": _changes(document.changes()),
     }
+
+
+def _outcomes(plan: Row) -> list[tuple[str, int]]:
+    """Return how many actions ended how, in the order of the words."""
+    outcomes = (action["outcome"] for action in plan["actions"])
+    results = Counter("not applied" if one is None else str(one["result"]) for one in outcomes)
+    return sorted(results.items())
 
 
 def _changes(changes: ChangesStream | None) -> dict[str, object] | None:

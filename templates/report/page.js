@@ -214,13 +214,22 @@ function filterAccounts() {
   }
 }
 
+/** Open what is folded away in some sections, and return what was closed. */
+function unfold() {
+  const closed = [...document.querySelectorAll("details.fold:not([open])")];
+  for (const one of closed) one.open = true;
+  return closed;
+}
+
 function onPrint() {
+  chosen.unfolded = unfold();
   const left = list.startPrinting();
   byId("findings-note").textContent = left > 0
     ? `${left.toLocaleString("en")} more rows are not printed: filter before printing, or take report.csv.` : "";
 }
 
 function afterPrint() {
+  for (const one of chosen.unfolded ?? []) one.open = false;
   list.stopPrinting();
   say();
 }

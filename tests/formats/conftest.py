@@ -341,6 +341,7 @@ class FakeDocument:
     changes_given: ChangesStream | None = None
     rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
     complete: bool | None = None
+    taken_given: Set[tuple[str, str]] = frozenset()
 
     def tool(self) -> Row:
         return Tool(name="iamaudit", version="0.1.0").model_dump()
@@ -408,7 +409,7 @@ class FakeDocument:
         return self.rules_given
 
     def taken(self) -> Set[tuple[str, str]]:
-        return set()
+        return self.taken_given
 
     def plan(self) -> Row | None:
         return self.plan_given

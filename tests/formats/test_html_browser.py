@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page as Tab
 
 from auditor.formats.stream import ReportStream, Row
-from tests.browser import choose, column, groups, rows, said, search
+from tests.browser import choose, column, groups, launched, rows, said, search
 
 Make = Callable[..., Row]
 MakeDocument = Callable[..., ReportStream]
@@ -381,33 +381,54 @@ def test_the_accounts_can_be_searched(open_page: Open, document: ReportStream) -
     assert tab.locator("#accounts-table tbody tr:visible").count() == 1
 
 
+HOSTILE = {
+    "</script><script>window.pwned=1</script>": "</script><script>window.pwned=1</script>",
+    "<img src=x onerror='window.pwned=1'>": "<img src=x onerror='window.pwned=1'>",
+    "\"' onclick=window.pwned=1 x='": "\"' onclick=window.pwned=1 x='",
+    "javascript:window.pwned=1": "javascript:window.pwned=1",
+    "\u202eevil\u200f\x1b[31m{{7*7}}": "\\u202eevil\\u200f\\u001b[31m{{7*7}}",
+    "=cmd|' /C calc'!A0": "=cmd|' /C calc'!A0",
+    "w" * 64: "w" * 64,
+    "🔑🧑🏽‍💻 Schlüssel": "🔑🧑🏽‍💻 Schlüssel",
+    "__proto__": "__proto__",
+}
+"""Names, and how they are shown."""
+
+
 def test_hostile_names_are_text_and_run_nothing(
     open_page: Open, a_document: MakeDocument, an_account: Make, a_key: Make, a_finding: Make
 ) -> None:
-    name = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
-    user = "\u202eevil\x1b[31m{{7*7}}"
-    document = a_document(
-        accounts=[an_account(name=name)],
-        keys=[
-            a_key(
-                user_name=user,
-                user_class=name,
-                owner="=cmd|' /C calc'!A0",
-                last_used={"service": name},
-            )
-        ],
-        findings=[a_finding(user_name=user, message=name, title=name, controls=[name])],
-    )
+    accounts, keys, findings = [], [], []
+    for n, name in enumerate(HOSTILE):
+        place = {"account_id": f"{n:012d}", "user_name": name, "access_key_id": f"AKIA{n}"}
+        accounts.append(an_account(id=f"{n:012d}", name=name, ou=name))
+        facts = {"user_class": name, "owner": name, "last_used": {"service": name}}
+        keys.append(a_key(**place, **facts))
+        findings.append(a_finding(**place, message=name, title=name, rule_id=name, controls=[name]))
 
-    tab = open_page(document)
-    rows(tab).get_by_role("button").click()
+    tab = open_page(a_document(accounts=accounts, keys=keys, findings=findings))
+
+    assert sorted(column(tab, "account")) == sorted(
+        f"{shown}\n{n:012d}" for n, shown in enumerate(HOSTILE.values())
+    )
+    assert set(column(tab, "user")) == {f"{shown}\n{shown}" for shown in HOSTILE.values()}
+    for by in GROUPS:
+        choose(tab, "Group by", by)
+        tab.get_by_role("button", name="Collapse all").click()
+        titles = " ".join(groups(tab).locator(".group__title").all_inner_texts())
+        assert by == "Severity" or all(shown in titles for shown in HOSTILE.values())
+    choose(tab, "Group by", "Nothing")
+    for button in rows(tab).get_by_role("button").all():
+        button.press("Enter")
+        button.press("Enter")
+    tab.set_viewport_size({"width": 400, "height": 800})
+    tab.wait_for_timeout(100)
 
     assert tab.evaluate("window.pwned") is None
-    assert tab.locator("img").count() == 0
-    assert column(tab, "user") == ["\\u202eevil\\u001b[31m{{7*7}}\n=cmd|' /C calc'!A0"]
-    assert column(tab, "account") == [f"{name}\n{ONE}"]
-    assert tab.locator("tr.detail").inner_text().count(name) == 5
-    assert name in tab.locator("#accounts").inner_text()
+    assert tab.locator("img, [onclick], [onerror]").count() == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") == 400
+    for shown in HOSTILE.values():
+        assert shown in tab.locator("#accounts").inner_text()
 
 
 @pytest.fixture
@@ -517,3 +538,16 @@ def test_a_report_without_findings_is_whole(open_page: Open, a_document: MakeDoc
     tab = open_page(a_document())
 
     assert said(tab) == "There are no findings."
+
+
+def test_without_a_browser_ci_fails_and_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+
+    with pytest.raises(pytest.fail.Exception, match="apt-get install chromium"), launched():
+        pass
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"), launched():
+        pass

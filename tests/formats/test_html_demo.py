@@ -1,5 +1,6 @@
 """The demo's report in a real browser, as a person would use it; axe-core finds nothing."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +14,30 @@ from tests.command import IAMAUDIT, clean_environment
 
 
 @pytest.fixture(scope="package")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a scan that was planned by."""
+def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The text of the demo's report with masked keys; and the whole one, with a plan."""
     folder = tmp_path_factory.mktemp("demo")
-    for command in ("demo --quiet", "plan", "report --format html"):
+    page = folder / "latest/report.html"
+
+    def iamaudit(*arguments: str) -> None:
         subprocess.run(
-            [IAMAUDIT, *command.split(), "--output", folder],
+            [IAMAUDIT, *arguments, "--output", folder],
             env=clean_environment() | {"HOME": str(folder)},
             capture_output=True,
             check=False,  # a report exits as its scan would
             timeout=120,
         )
-    return folder / "latest/report.html"
+
+    iamaudit("demo", "--quiet", "--format", "html", "--mask-keys")
+    masked = page.read_text(encoding="utf-8")
+    iamaudit("plan")
+    iamaudit("report", "--format", "html")
+    return masked, page
+
+
+@pytest.fixture
+def report(reports: tuple[str, Path]) -> Path:
+    return reports[1]
 
 
 @pytest.fixture
@@ -111,15 +124,16 @@ def test_a_narrow_screen_scrolls_only_down(tab: Tab) -> None:
 def test_it_is_printed_with_every_finding(tab: Tab) -> None:
     total = int(said(tab).split()[1])
     tab.evaluate(
-        "addEventListener('beforeprint', () => {"
-        " window.printed = document.querySelectorAll('tr.finding').length })"
+        "addEventListener('beforeprint', () => { window.printed = ['tr.finding', '.fold[open]']"
+        ".map((each) => document.querySelectorAll(each).length) })"
     )
 
     pdf = tab.pdf()
 
     assert pdf.startswith(b"%PDF")
-    assert tab.evaluate("window.printed") == total
+    assert tab.evaluate("window.printed") == [total, 1]
     assert rows(tab).count() < 60
+    assert tab.locator(".fold[open]").count() == 0
 
 
 def test_the_charts_tell_every_key_and_the_thresholds(tab: Tab) -> None:
@@ -146,3 +160,11 @@ def test_the_essentials_need_no_script(browser: Browser, report: Path) -> None:
     for section in ("gaps", "ages", "plan", "compliance", "rules", "accounts", "about"):
         assert tab.locator(f"#{section}").is_visible()
     context.close()
+
+
+def test_a_scan_with_masked_keys_tells_none(reports: tuple[str, Path]) -> None:
+    masked, page = reports
+
+    assert re.search("AKIA[A-Z0-9]{16}", page.read_text(encoding="utf-8"))
+    assert not re.search("AKIA[A-Z0-9]{16}", masked)
+    assert re.search(r"AKIA\*{12}[A-Z0-9]{4}", masked)

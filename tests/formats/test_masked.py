@@ -149,3 +149,17 @@ def test_an_id_keeps_its_prefix_and_its_end(key_id: str, shown: str) -> None:
 @pytest.mark.parametrize("text", ["AKIA", "xAKIAIOSFODNN7EXAMPLE", "AKIA-1234-5678-9012", "arn"])
 def test_text_that_is_no_key_id_stays(text: str) -> None:
     assert mask_text(text) == text
+
+
+def test_keys_that_were_taken_away_are_called_as_in_the_findings(
+    a_document: MakeDocument, a_key: Make, a_finding: Make
+) -> None:
+    document = MaskedReport(
+        a_document(
+            keys=[a_key(), a_key(user_name="other", access_key_id=NEW)],
+            findings=[a_finding()],
+            taken_given={("111111111111", KEY)},
+        )
+    )
+
+    assert document.taken() == {("111111111111", ids(document)[0][0])}
