@@ -10,7 +10,7 @@ MINISTACK := .venv-ministack
 BENCH  ?=
 PEERS  := bench/.peers
 
-.PHONY: demo test bench bench-peers check format lint types layers generated wheel docs lock clean
+.PHONY: demo test bench bench-peers check format lint types layers generated wheel docs picture lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
@@ -60,6 +60,9 @@ wheel: $(READY)           ## build the wheel and try it in an environment of its
 
 docs: $(READY)            ## write the generated blocks of the documents anew
 	$(BIN)/python .ci/generate_docs.py
+
+picture: $(READY)         ## take the README's picture of the demo's report (needs chromium)
+	$(BIN)/python .ci/screenshot.py
 
 lock:                     ## renew the locked versions (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \

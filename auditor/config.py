@@ -76,6 +76,8 @@ class ScanOptions:
     formats: tuple[str, ...] = DEFAULT_FORMATS
     templates: tuple[UserTemplate, ...] = ()
     """The user's own reports."""
+    mask_keys: bool = False
+    """Whether reports and the summary show access key ids in part only."""
     output: Path
     fail_on: Severity | None
     """None: findings never fail the run."""

@@ -10,6 +10,7 @@ from bench.contenders.registry import IAMAUDIT, WORKERS
 from bench.contest import contest
 from bench.fake_aws.process import served
 from bench.measure import Sample, measure
+from bench.page import result as page_result
 from bench.sizes import Size, ours
 from bench.table import TIMES, Check, Result, Row
 
@@ -182,6 +183,13 @@ def _reported(folder: Path, format_: str, size: Size) -> tuple[Sample, int, int]
     return Sample.median_of(samples), len(samples), _size(file)
 
 
+def page(size: Size) -> Result:
+    """Measure what a person waits for who opens a report of 100,000 keys."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        _, keys = _filled(Path(name), size.format_keys, size)
+        return page_result(Path(name) / "iamaudit.db", keys=keys, runs=size.runs)
+
+
 def workers(size: Size) -> Result:
     """Measure what a second process takes off the first."""
     me = ours(size)
@@ -208,6 +216,7 @@ SCENARIOS: dict[str, Callable[[Size], Result]] = {
     "f": large_report,
     "g": workers,
     "h": every_format,
+    "i": page,
 }
 
 

@@ -19,6 +19,7 @@ from auditor.wiring.demo import DemoAws, demo_aws
 def demo(
     *,
     format_: given.Formats = list(DEFAULT_FORMATS),
+    mask_keys: given.MaskKeys = False,
     output: given.OutputFolder = Path("reports"),
     quiet: given.Quiet = False,
     log_level: given.LogLevel = "error",
@@ -41,6 +42,7 @@ def demo(
             accounts=("org",),
             connection=Connection(role_names=(aws.role_name,), endpoint_url=aws.url),
             formats=formats,
+            mask_keys=mask_keys,
             output=output,
             fail_on=None,
         )

@@ -54,6 +54,7 @@ def diff(
         typer.Option("--format", rich_help_panel=given.REPORTING, help="how to print it"),
     ] = DiffFormat.TEXT,
     fail_on: given.FailOn = "low",
+    mask_keys: given.MaskKeys = False,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
     """Compare two stored runs: which findings are new, resolved, changed or still open.
@@ -62,7 +63,7 @@ def diff(
     findings, 3 the later run looked at less than the earlier one.
     """
     threshold = parse_fail_on(fail_on)
-    with compared(store or output / STORE, before, after) as document:
+    with compared(store or output / STORE, before, after, mask_keys=mask_keys) as document:
         changes = document.changes()
         if changes is None:
             raise RuntimeError("two runs have changes")

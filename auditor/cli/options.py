@@ -224,6 +224,15 @@ Templates = Annotated[
         help="Jinja template of your own to write as FILE beside the reports; repeatable",
     ),
 ]
+MaskKeys = Annotated[
+    bool,
+    typer.Option(
+        "--mask-keys",
+        envvar="IAMAUDIT_MASK_KEYS",
+        rich_help_panel=REPORTING,
+        help="show access key ids as AKIA************MPLE; the plan and the store keep them whole",
+    ),
+]
 OutputFolder = Annotated[
     Path,
     typer.Option(

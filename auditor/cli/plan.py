@@ -29,6 +29,7 @@ def plan(
     kms_key_id: planning.KmsKey = None,
     max_actions: planning.MaxActions = planning.DEFAULT_MAX_ACTIONS,
     max_share: planning.MaxShare = None,
+    mask_keys: given.MaskKeys = False,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
     """Plan by a stored run's findings: one action for each key, written to plan.json.
@@ -52,7 +53,7 @@ def plan(
     target.prepare()
     path = write_plan(target, made)
     console = Console()
-    planning.show_plan(made, console)
+    planning.show_plan(made, console, mask_keys=mask_keys)
     console.print(path, markup=False, soft_wrap=True)
     planning.warn(made, file, max_actions=max_actions, max_share=max_share)
     if made.actions and made.applicable:

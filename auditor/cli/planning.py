@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditor.errors import AuditError
+from auditor.formats.masked import mask, mask_text
 from auditor.formats.templates import count, printable
 from auditor.model.access_key import NeverUsed, Used
 from auditor.model.outcome import Result
@@ -223,7 +224,7 @@ def confirm(plan: Plan, console: Console, *, yes: bool) -> None:
         raise AuditError("not confirmed: nothing was changed", hint="answer yes, or give --yes")
 
 
-def show_plan(plan: Plan, console: Console) -> None:
+def show_plan(plan: Plan, console: Console, *, mask_keys: bool = False) -> None:
     """Print the actions as a table, and what is held by reason."""
     console.print(Text(f"Plan {plan.id}: {count(len(plan.actions), 'action')}", style="bold"))
     if plan.actions:
@@ -235,12 +236,12 @@ def show_plan(plan: Plan, console: Console) -> None:
                 action.kind,
                 action.account_id,
                 Text(printable(action.user_name)),
-                action.access_key_id,
+                mask(action.access_key_id) if mask_keys else action.access_key_id,
                 _last_use(action),
                 ", ".join(action.because),
             )
         console.print(table)
-    for line in _held(plan):
+    for line in map(mask_text, _held(plan)) if mask_keys else _held(plan):
         console.print(Text(printable(line)), soft_wrap=True)
     if not plan.applicable:
         console.print(

@@ -37,6 +37,7 @@ def report(
     only_new: given.OnlyNew = False,
     format_: given.Formats = [],
     template: given.Templates = [],
+    mask_keys: given.MaskKeys = False,
     output: Annotated[str, given.REPORT_OUTPUT] = "reports",
 ) -> None:
     """Report on a stored run, without asking AWS anything.
@@ -56,7 +57,14 @@ def report(
             hint="give one --format or --template, or a folder",
         )
     folder = Path("reports" if to_stdout else output)
-    with replay(store or folder / STORE, run, policies=policy, now=at, since=baseline) as again:
+    with replay(
+        store or folder / STORE,
+        run,
+        policies=policy,
+        now=at,
+        since=baseline,
+        mask_keys=mask_keys,
+    ) as again:
         if to_stdout:
             writes = [*(FORMATS[name] for name in formats), *(one.write for one in templates)]
             writes[0](again.document, sys.stdout)

@@ -61,7 +61,7 @@ def run_scan(
         applied = None
         if result.plan is not None:
             if remediation is None:
-                planning.show_plan(result.plan, console)
+                planning.show_plan(result.plan, console, mask_keys=options.mask_keys)
             elif not result.interrupted:
                 applied = _apply(result, options, remediation, console)
         own = [template.name for template in options.templates]

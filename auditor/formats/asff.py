@@ -95,7 +95,7 @@ class _Findings:
         )
         made["Workflow"] = {"Status": "SUPPRESSED" if exempt else "NEW"}
         if finding["status"] != "indeterminate":
-            recommended = {"Text": advice(finding["remedy"]), "Url": BETTER_URL}
+            recommended = {"Text": advice(finding["remedy"], finding["rule_id"]), "Url": BETTER_URL}
             made["Remediation"] = {"Recommendation": recommended}
         if finding["exemption"]:
             made["Note"] = {

@@ -127,6 +127,9 @@ class Key(Part):
     user_name: str
     user_arn: str
     user_class: str | None = Field(description="null where what the class depends on is unknown")
+    owner: str | None = Field(
+        description="by the user's tag Owner; null where it has none, or its tags were not read"
+    )
     access_key_id: str | None = Field(description="null for a root key: only its slot is known")
     slot: Literal[1, 2] | None
     status: Literal["Active", "Inactive", "Expired"]

@@ -5,7 +5,9 @@ Memory holds one account's keys and one small entry per account, never all keys 
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TextIO
@@ -14,18 +16,31 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from auditor.formats import changes as compare
+from auditor.formats.advice import BETTER, NO_ROOT_KEY, WAYS, advice, ways
+from auditor.formats.charts import charts
 from auditor.formats.judged import root_slot
-from auditor.formats.overview import REPORTED, by_severity, overview, verdict, worst
+from auditor.formats.overview import (
+    REPORTED,
+    Overview,
+    by_severity,
+    days_left,
+    overview,
+    verdict,
+    worst,
+)
 from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import environment, source
+from auditor.model.identity import ROOT_USER_NAME
 
-SCRIPTS = ("report/data.js", "report/table.js", "report/page.js")
+SCRIPTS = tuple(f"report/{name}.js" for name in ("data", "address", "table", "list", "page"))
 STYLE = "report/style.css"
 _SHARED = ("rule_id", "title", "severity", "remedy")
 _account = itemgetter("account_id")
 _shared = itemgetter(*_SHARED)
-_own = itemgetter("id", "status", "user_name", "access_key_id", "message", "exemption")
-_of_key = itemgetter("slot", "status", "user_class", "created_at", "age_days", "idle_days")
+_subject = itemgetter("user_name", "access_key_id")
+_own = itemgetter("id", "status", "message", "exemption")
+_of_key = itemgetter("slot", "owner", "user_class", "status", "created_at", "age_days", "idle_days")
+_CLASS = 2
 _of_use = itemgetter("state", "at", "service", "region", "reason")
 
 
@@ -36,27 +51,55 @@ def write(document: ReportStream, out: TextIO) -> None:
         out.write(text)
 
 
-def entries(document: ReportStream, names: Mapping[str, str | None]) -> Iterator[object]:
-    """Yield what `data.js` reads: an object announces an account or a kind, a list is a finding.
+def entries(document: ReportStream, seen: Overview) -> Iterator[object]:
+    """Yield what `data.js` reads: an object announces what the findings after it have in common.
 
-    A kind is what many findings share; it is announced before the first finding that refers to it.
+    A kind is what many findings share; it is announced before the first finding that refers to it,
+    and so are accounts, keys and classes of users. A finding is a list.
     """
     partition = document.run()["partition"]
     kinds: dict[tuple[object, ...], int] = {}
-    announced = None
+    classes: set[object] = set()
+    account_id = of = None  # the key that was announced last
     for finding, key in _with_keys(document.findings(), document.keys(), partition):
-        account_id = finding["account_id"]
-        if account_id != announced:
-            announced = account_id
-            yield {"account": announced, "name": names.get(announced)}
+        if finding["account_id"] != account_id:
+            account_id, of = finding["account_id"], None
+            yield {"account": account_id, "name": seen.names.get(account_id)} | {
+                "ou": seen.ous.get(account_id)
+            }
         kind = (*_shared(finding), *finding["controls"])
         number = kinds.get(kind)
         if number is None:
             number = kinds[kind] = len(kinds)
-            shared = dict(zip(_SHARED, _shared(finding), strict=True))
-            yield {"kind": number, **shared, "controls": finding["controls"]}
-        facts = None if key is None else [*_of_key(key), *_of_use(key["last_used"])]
-        yield [number, *_own(finding), facts]
+            yield _kind(number, finding)
+        if key is None or key is not of:
+            of = key
+            facts = _facts(finding, key)
+            user_class = facts[_CLASS]
+            if user_class not in classes:
+                classes.add(user_class)
+                yield _class(user_class)
+            yield {"key": [*_subject(finding), *facts]}
+        yield [number, *_own(finding)]
+
+
+def _kind(number: int, finding: Row) -> Row:
+    shared = dict(zip(_SHARED, _shared(finding), strict=True))
+    mend = advice(finding["remedy"], finding["rule_id"])
+    return {"kind": number, **shared, "controls": finding["controls"], "mend": mend}
+
+
+def _facts(finding: Row, key: Row | None) -> Sequence[object]:
+    """Return what is known of a key; where it was not recorded, the class of its user at most."""
+    if key is None:
+        return (None, None, "root" if finding["user_name"] == ROOT_USER_NAME else None)
+    return (*_of_key(key), *_of_use(key["last_used"]))
+
+
+def _class(name: object) -> Row:
+    known = name if isinstance(name, str) else None
+    better = [{"name": way.name, "how": way.how, "url": way.url} for way in ways(known)]
+    return {"class": name, "ways": better}
 
 
 def _with_keys(
@@ -80,6 +123,7 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
     """Return the names that `report.html.j2` and its partials use."""
     script, style = "\n".join(source(name) for name in SCRIPTS), source(STYLE)
     run, coverage, summary = document.run(), document.coverage(), document.summary()
+    plan = document.plan()
     accounts, counts = overview(document.accounts()), document.tally()
     return {
         "csp": _content_security_policy(script=script, style=style),
@@ -96,14 +140,28 @@ def _page(document: ReportStream, templates: Environment) -> dict[str, object]:
         "counts": counts,
         "worst": worst(counts),
         "accounts": document.accounts,
-        "entries": lambda: entries(document, accounts.names),
+        "entries": lambda: entries(document, accounts),
+        "charts": charts(document.ageing(), document.rules(), run["policies"]),
+        "advice": advice,
+        "better": BETTER,
+        "ways": (*WAYS, NO_ROOT_KEY),
         "rules": document.rules(),
         "compliance": document.compliance,
+        "has_controls": next(iter(document.compliance()), None) is not None,
         "reported": REPORTED if run["source"] == "report" else None,
-        "plan": document.plan(),
+        "plan": plan,
+        "outcomes": [] if plan is None else _outcomes(plan),
         "exemptions": list(document.exemptions()),
+        "days_left": partial(days_left, now=run["now"]),
         "changes": _changes(document.changes()),
     }
+
+
+def _outcomes(plan: Row) -> list[tuple[str, int]]:
+    """Return how many actions ended how, in the order of the words."""
+    outcomes = (action["outcome"] for action in plan["actions"])
+    results = Counter("not applied" if one is None else str(one["result"]) for one in outcomes)
+    return sorted(results.items())
 
 
 def _changes(changes: ChangesStream | None) -> dict[str, object] | None:

@@ -76,7 +76,7 @@ def _key(row: Row) -> str:
 def _found(finding: Row | None) -> str:
     if finding is None:
         return "/>\n"
-    mend = advice(finding["remedy"]) if finding["status"] == "open" else ""
+    mend = advice(finding["remedy"], finding["rule_id"]) if finding["status"] == "open" else ""
     told = (finding["message"], mend, f"finding {finding['id']}", " ".join(finding["controls"]))
     exemption = finding["exemption"]
     return _end(

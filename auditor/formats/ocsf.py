@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TextIO
 
-from auditor.formats.advice import BETTER, BETTER_URL, advice
+from auditor.formats.advice import BETTER_URL, advice, better
 from auditor.formats.array import write_array
 from auditor.formats.judged import JudgedRow, by_account, is_read, not_audited
 from auditor.formats.stream import ReportStream, Row
@@ -116,12 +116,18 @@ def _finding(finding: Row, judged: JudgedRow, run: Row) -> Row:
         },
         "compliance": compliance,
         "resources": [_resource(finding, judged.key, run)],
-        **({} if finding["status"] == "indeterminate" else {"remediation": _remediation(finding)}),
+        **(
+            {}
+            if finding["status"] == "indeterminate"
+            else {"remediation": _remediation(finding, judged.key)}
+        ),
     }
 
 
-def _remediation(finding: Row) -> Row:
-    return {"desc": f"{advice(finding['remedy'])} {BETTER}", "references": [BETTER_URL]}
+def _remediation(finding: Row, key: Row | None) -> Row:
+    user_class = None if key is None else key["user_class"]
+    what = advice(finding["remedy"], finding["rule_id"])
+    return {"desc": f"{what} {better(user_class)}", "references": [BETTER_URL]}
 
 
 def _resource(finding: Row, key: Row | None, run: Row) -> Row:

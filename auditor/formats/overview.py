@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 
 from auditor.formats.stream import Row
@@ -102,6 +103,7 @@ class Overview:
     """What the page needs to know of all accounts before it can show one."""
 
     names: dict[str, str | None] = field(default_factory=dict)
+    ous: dict[str, str | None] = field(default_factory=dict)
     errors: list[ErrorGroup] = field(default_factory=list)
 
 
@@ -111,6 +113,7 @@ def overview(accounts: Iterable[Row]) -> Overview:
     groups: dict[tuple[str, str, str], ErrorGroup] = {}
     for account in accounts:
         seen.names[account["id"]] = account["name"]
+        seen.ous[account["id"]] = account["ou"]
         if account["outcome"] == "audited":
             continue
         counted = set()
@@ -135,6 +138,16 @@ def _nothing_said(account: Row) -> Row:
     state = account["state"]
     message = f"the account's state is {state}" if state else "no reason was recorded"
     return {"operation": "", "code": state or "", "message": message, "subject": None}
+
+
+def days_left(expires: str, *, now: str) -> int:
+    """Return the whole days until an exemption ends, negative once it has; a date ends with it."""
+    end = datetime.fromisoformat(expires)
+    if len(expires) == len("2027-01-31"):
+        end += timedelta(days=1)
+    if end.tzinfo is None:
+        end = end.replace(tzinfo=UTC)
+    return (end - datetime.fromisoformat(now)).days
 
 
 def by_severity(counts: Mapping[str, int]) -> list[tuple[str, int]]:

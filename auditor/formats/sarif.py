@@ -79,7 +79,7 @@ def _run(document: ReportStream, rules: Mapping[str, Row]) -> dict[str, Any]:
 
 
 def _rule(rule: Row) -> Row:
-    what, better = advice(rule["remedy"]), f"{BETTER} See {BETTER_URL}"
+    what, better = advice(rule["remedy"], rule["id"]), f"{BETTER} See {BETTER_URL}"
     return {
         "id": rule["id"],
         "shortDescription": {"text": rule["title"]},

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
+from auditor.model.ageing import Ageing
+
 Row = Mapping[str, Any]
 """One part of the document, in the shape of its model in `auditor.formats.document`."""
 
@@ -60,6 +62,10 @@ class ReportStream(Protocol):
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
+        ...
+
+    def ageing(self) -> Ageing:
+        """Return the keys counted by age and by time since their last use."""
         ...
 
     def exemptions(self) -> Iterator[Row]:

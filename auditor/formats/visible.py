@@ -7,6 +7,7 @@ import orjson
 
 from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import printable
+from auditor.model.ageing import Ageing
 
 
 class VisibleReport:
@@ -42,6 +43,10 @@ class VisibleReport:
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has."""
         return self._document.tally()
+
+    def ageing(self) -> Ageing:
+        """Return the keys counted by age and by time since their last use."""
+        return self._document.ageing()
 
     def exemptions(self) -> Iterator[Row]:
         """Yield `document.ExemptionPart`."""

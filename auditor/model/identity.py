@@ -8,6 +8,17 @@ from auditor.model.unknown import Known
 
 ROOT_USER_NAME = "<root_account>"
 """The credential report's name for the root user; no IAM user can be called so."""
+OWNER_TAG = "owner"
+"""The tag, in any case, that says who answers for a user."""
+
+
+def owner_of(tags: Mapping[str, str]) -> str | None:
+    """Return what the user's tag `Owner` says; None where it says nothing.
+
+    Where several spellings of it say different things, all of them are told.
+    """
+    said = {value.strip() for name, value in tags.items() if name.casefold() == OWNER_TAG}
+    return ", ".join(sorted(filter(None, said))) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from auditor.model.access_key import KeyStatus
+from auditor.model.ageing import Ages
+from auditor.model.identity import owner_of
 from auditor.store.encoding import load_unknown, loads
 from auditor.store.reading import Row, RunReading
 
 _KEYS = """
-SELECT access_key.account_id, access_key.user_name, user.arn, user_class,
+SELECT access_key.account_id, access_key.user_name, user.arn, user.facts, user_class,
   access_key.id, slot, status, access_key.created_at,
   last_used_state, last_used_at, last_used_service, last_used_region, unknown, violations
 FROM access_key
@@ -26,6 +29,7 @@ SELECT id, rule_id, title, severity, status, account_id, user_name, access_key_i
 FROM finding WHERE run_id = ?
 ORDER BY account_id, user_name, access_key_id, position, rule_id
 """
+_AGES = "SELECT status, created_at, last_used_state, last_used_at FROM access_key WHERE run_id = ?"
 _DISTINCT = 1024
 """How many lists are remembered: a policy has few of them, and keys share them."""
 
@@ -33,7 +37,7 @@ _DISTINCT = 1024
 def keys(run: RunReading, now: datetime) -> Iterator[Row]:
     """Yield `document.Key`, in order of account, user and key; rows share what is equal."""
     for (
-        account_id, user_name, user_arn, user_class, access_key_id, slot, status, created_at,
+        account_id, user_name, user_arn, facts, user_class, access_key_id, slot, status, created_at,
         state, used_at, service, region, unknown, violations,
     ) in run.tuples(_KEYS):  # fmt: skip
         age, reason = _days(created_at, now), load_unknown(unknown)
@@ -42,6 +46,7 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
             "user_name": user_name,
             "user_arn": user_arn,
             "user_class": user_class,
+            "owner": _owner(facts),
             "access_key_id": access_key_id,
             "slot": slot,
             "status": status,
@@ -81,6 +86,18 @@ def findings(run: RunReading) -> Iterator[Row]:
         }
 
 
+def ages(run: RunReading, now: datetime) -> Iterator[Ages]:
+    """Yield how old each key is and how long it was not used, in no order."""
+    parsed = datetime.fromisoformat
+    for status, created_at, state, used_at in run.tuples(_AGES):
+        yield Ages(
+            status == KeyStatus.ACTIVE,
+            None if created_at is None else now - parsed(created_at),
+            None if used_at is None else now - parsed(used_at),
+            state == "never",
+        )
+
+
 def _days(since: str | None, now: datetime) -> int | None:
     """Return the whole days since then, none where it lies ahead."""
     return None if since is None else max((now - datetime.fromisoformat(since)).days, 0)
@@ -95,6 +112,13 @@ def _idle(state: str, used_at: str | None, age: int | None, now: datetime) -> in
             return age
         case _:
             return None
+
+
+@lru_cache(_DISTINCT)
+def _owner(facts: str) -> str | None:
+    """Return the owner by the facts of a user, which `dump_facts` wrote."""
+    tags = loads(facts)["tags"]
+    return owner_of(tags[0]) if isinstance(tags, list) else None
 
 
 @lru_cache(_DISTINCT)

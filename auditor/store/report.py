@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import groupby
 
 from auditor.errors import AuditError
+from auditor.model.ageing import Ageing, ageing
 from auditor.model.finding import Severity
 from auditor.store import coverage, listing, planned
 from auditor.store.changes import StoredChanges
@@ -100,6 +101,10 @@ class StoredReport:
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
         return dict(self._tallies())
+
+    def ageing(self) -> Ageing:
+        """Return the keys counted by age and by time since their last use."""
+        return ageing(listing.ages(self._reading, self._now))
 
     def exemptions(self) -> Iterator[Row]:
         """Yield `document.ExemptionPart`, in order of policy and place in it."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from auditor import __version__
 from auditor.errors import AuditError
+from auditor.formats.masked import MaskedReport
+from auditor.formats.stream import ReportStream
 from auditor.store.changes import StoredChanges
 from auditor.store.output import LATEST
 from auditor.store.report import StoredReport
@@ -15,7 +17,9 @@ from auditor.wiring.judging import judge_if_needed
 
 
 @contextmanager
-def compared(store_file: Path, before: str, after: str) -> Iterator[StoredReport]:
+def compared(
+    store_file: Path, before: str, after: str, *, mask_keys: bool = False
+) -> Iterator[ReportStream]:
     """Open the later run with its changes since the earlier one; raise AuditError.
 
     `latest` is for `after` the newest run, and for `before` the newest finished one before that.
@@ -26,7 +30,8 @@ def compared(store_file: Path, before: str, after: str) -> Iterator[StoredReport
         earlier = baseline(store, before, than=later.id)
         judge_if_needed(store, later)
         changes = StoredChanges(store.connection, earlier, later.id, still_open=True)
-        yield StoredReport(store.connection, later.id, version=__version__, changes=changes)
+        told = StoredReport(store.connection, later.id, version=__version__, changes=changes)
+        yield MaskedReport(told) if mask_keys else told
     finally:
         store.close()
 

@@ -10,6 +10,7 @@ from typing import Self
 from auditor import __version__
 from auditor.config import FORMATS, report_file
 from auditor.engine.judgement import RunJudge
+from auditor.formats.masked import MaskedReport
 from auditor.formats.stream import ReportStream
 from auditor.formats.user_template import UserTemplate
 from auditor.store.output import Output
@@ -41,10 +42,12 @@ def replay(
     policies: Sequence[str] = (),
     now: datetime | None = None,
     since: str | None = None,
+    mask_keys: bool = False,
 ) -> Replay:
     """Open a stored run, judged anew where policies or a time are given; raise AuditError.
 
-    With `since` it is told, too, what changed since that run.
+    With `since` it is told, too, what changed since that run; with `mask_keys` key ids are shown
+    in part.
 
     Without policies it is judged by those of the scan, as they were then; so is a run that a scan
     did not live to judge. Nothing is asked of AWS,
@@ -66,13 +69,14 @@ def replay(
             )
             judge = RunJudge(store, again.id, judges, partition=again.partition, now=again.now)
             store.rejudge(again, judge.judged(), judge.results)
-        document = StoredReport(
+        told: ReportStream = StoredReport(
             store.connection,
             stored.id,
             version=__version__,
             with_plan=not otherwise,
             changes=changes_since(store, earlier, stored.id),
         )
+        document = MaskedReport(told) if mask_keys else told
     except BaseException:
         store.close()
         raise

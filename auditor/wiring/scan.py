@@ -19,6 +19,7 @@ from auditor.engine.scan import Scan
 from auditor.engine.sizes import Measure, users_in
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError
+from auditor.formats.masked import MaskedReport
 from auditor.formats.stream import ReportStream
 from auditor.model.access_key import AccessKeyId
 from auditor.model.account import Account
@@ -137,7 +138,8 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                         own_key_ids=aws.known_key_ids(),
                         now=clock.now(),
                     )
-                write_reports(output, document, run_id, options.formats, options.templates)
+                told: ReportStream = MaskedReport(document) if options.mask_keys else document
+                write_reports(output, told, run_id, options.formats, options.templates)
                 folder = output.link_latest(run_id)
             except AuditError as error:
                 if not interrupted:
@@ -150,7 +152,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
             store.close()
             raise
     return ScanResult(
-        document=document,
+        document=told,
         folder=folder,
         interrupted=interrupted,
         plan=made,

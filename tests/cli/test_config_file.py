@@ -327,7 +327,7 @@ def test_a_file_of_the_current_folder_says_only_what_there_is_an_option_for() ->
         for key in options_of(leaf)
     }
 
-    assert HARMLESS - known <= {"rate", "mask-keys"}
+    assert HARMLESS - known <= {"rate"}
 
 
 def test_the_file_in_the_documentation_is_one_that_counts(folder: Folder, says: Says) -> None:

@@ -58,6 +58,14 @@ def test_a_diff_in_json_tells_every_finding_and_fits_its_model(run: Run, folder:
     assert changes_of(ran) == [("resolved", "AKIA1"), ("still_open", "AKIA2"), ("new", "AKIA3")]
 
 
+def test_a_diff_with_masked_keys_tells_the_same_of_them(run: Run, folder: Path) -> None:
+    ran = run("diff", "one", "two", "--format", "json", "--mask-keys", variables=OFFLINE)
+
+    assert ran.code == 1
+    assert [change for change, _ in changes_of(ran)] == ["resolved", "still_open", "new"]
+    assert {name for _, name in changes_of(ran)} == {"AKIA*#1"}  # each user has AKIA9 as well
+
+
 def test_a_diff_without_runs_compares_the_last_two(run: Run, folder: Path) -> None:
     ran = run("diff", "--format", "json")
 

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from auditor.config import FORMATS
 from auditor.formats.document import json_schema
 from auditor.model.account import OutcomeKind
 from auditor.store.output import STORE
@@ -176,3 +177,39 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert told in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert sorted(stored.parent.parent.rglob("*.json")) == before
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """A store with a run of a key with a real id, that breaks a rule."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    store = SqliteRunStore(folder / STORE)
+    store.begin(a_run(sources=[policy_source("baseline")]), [an_account()])
+    store.save("run-1", an_inventory(a_user_with(a_key(SECRET, days_old=300))))
+    store.close()
+    return folder
+
+
+SECRET = "AKIAI44QH8DHBEXAMPLE"
+
+
+def test_masked_reports_and_plans_tell_no_key_id_and_exit_as_before(run: Run, told: Path) -> None:
+    formats = [part for name in FORMATS for part in ("--format", name)]
+
+    ran = run("report", "--mask-keys", *formats, variables=OFFLINE)
+    planned = run("plan", "--mask-keys", variables=OFFLINE)
+
+    files = [file for file in (told / "run-1").iterdir() if file.name != "plan.json"]
+    assert ran.code == 1
+    assert len(files) == len(FORMATS)
+    for text in (ran.stdout, planned.stdout, *(file.read_text() for file in files)):
+        assert SECRET not in text
+    assert "AKIA************MPLE" in planned.stdout
+    assert SECRET in (told / "run-1/plan.json").read_text()  # it is to be applied
+
+
+def test_key_ids_can_be_masked_by_the_environment(run: Run, told: Path) -> None:
+    found = run("report", "--output", "-", variables={**OFFLINE, "IAMAUDIT_MASK_KEYS": "1"}).stdout
+
+    assert json.loads(found)["keys"][0]["access_key_id"] == "AKIA************MPLE"

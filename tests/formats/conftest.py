@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
 
 from auditor.formats import html
 from auditor.formats.document import (
@@ -25,7 +28,9 @@ from auditor.formats.document import (
     Tool,
 )
 from auditor.formats.stream import ChangesStream, ReportStream, Row
+from auditor.model.ageing import Ageing, Ages, ageing
 from auditor.model.finding import Severity, finding_id
+from tests.browser import OpenFile, launched, watched
 from tests.tally import tally
 
 ACCOUNT = "111111111111"
@@ -92,6 +97,7 @@ def _key(*, last_used: Row | None = None, **changes: object) -> Row:
         "user_name": "deploy",
         "user_arn": f"arn:aws:iam::{ACCOUNT}:user/deploy",
         "user_class": "machine",
+        "owner": None,
         "access_key_id": KEY,
         "slot": None,
         "status": "Active",
@@ -335,6 +341,7 @@ class FakeDocument:
     changes_given: ChangesStream | None = None
     rules_given: Sequence[Row] = field(default_factory=lambda: RULES)
     complete: bool | None = None
+    taken_given: Set[tuple[str, str]] = frozenset()
 
     def tool(self) -> Row:
         return Tool(name="iamaudit", version="0.1.0").model_dump()
@@ -372,6 +379,18 @@ class FakeDocument:
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         return tally(self.findings())
 
+    def ageing(self) -> Ageing:
+        days = [(key, key["age_days"], key["idle_days"]) for key in self.keys()]
+        return ageing(
+            Ages(
+                active=key["status"] == "Active",
+                age=None if age is None else timedelta(days=age),
+                idle=None if idle is None else timedelta(days=idle),
+                never_used=key["last_used"]["state"] == "never",
+            )
+            for key, age, idle in days
+        )
+
     def summary(self) -> Row:
         counts = dict.fromkeys([*SEVERITIES, "exempt", "indeterminate"], 0)
         for finding in self.findings():
@@ -390,7 +409,7 @@ class FakeDocument:
         return self.rules_given
 
     def taken(self) -> Set[tuple[str, str]]:
-        return set()
+        return self.taken_given
 
     def plan(self) -> Row | None:
         return self.plan_given
@@ -497,3 +516,27 @@ def saved(tmp_path: Path) -> Callable[[ReportStream], Path]:
         return path
 
     return save
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One for all tests here; not longer, as nothing asynchronous runs beside it."""
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture
+def open_file(browser: Browser) -> Iterator[OpenFile]:
+    """Return a function that opens a page; the browser may not complain or ask for more."""
+    with watched(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_page(open_file: OpenFile, saved: Callable[[ReportStream], Path]) -> Callable[..., Tab]:
+    """Return a function that opens a document likewise."""
+
+    def open_it(document: ReportStream, *, fragment: str = "") -> Tab:
+        return open_file(saved(document), fragment=fragment)
+
+    return open_it

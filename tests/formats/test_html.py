@@ -160,8 +160,17 @@ def test_hidden_characters_are_shown_as_escapes(rich: ReportStream) -> None:
 def test_the_script_data_can_not_be_broken_out_of(rich: ReportStream) -> None:
     page = Page(rendered(rich))
 
-    finding = page.entries()[-1]
-    assert finding[3] == "".join([*HOSTILE, *HIDDEN])
+    *_, key, finding = page.entries()
+    assert key["key"][0] == finding[3] == "".join([*HOSTILE, *HIDDEN])
+
+
+def told(document: ReportStream) -> list[Any]:
+    """Return what the page's script is given."""
+    return list(html.entries(document, overview.overview(document.accounts())))
+
+
+def keys_told(entries: list[Any]) -> list[list[Any]]:
+    return [one["key"] for one in entries if isinstance(one, dict) and "key" in one]
 
 
 def test_a_finding_comes_with_the_facts_of_its_key(
@@ -174,13 +183,14 @@ def test_a_finding_comes_with_the_facts_of_its_key(
         findings=[a_finding(), a_finding(account_id=TWO), a_finding(account_id=THREE)],
     )
 
-    names = {ONE: "production", TWO: "second", THREE: None}
-    entries = list(html.entries(document, names))
+    entries = told(document)
 
     accounts = [one for one in entries if isinstance(one, dict) and "account" in one]
-    assert accounts == [{"account": one, "name": name} for one, name in names.items()]
-    ages = [one[-1] and one[-1][4] for one in entries if isinstance(one, list)]
-    assert ages == [516, 7, None]
+    names = {ONE: "production", TWO: "second", THREE: "production"}
+    assert accounts == [
+        {"account": one, "name": name, "ou": "ou-ab12-workloads"} for one, name in names.items()
+    ]
+    assert [facts[7:8] for facts in keys_told(entries)] == [[516], [7], []]
 
 
 def test_a_root_key_without_an_id_is_found_by_its_slot(
@@ -191,10 +201,22 @@ def test_a_root_key_without_an_id_is_found_by_its_slot(
     about_the_account = a_finding(**root, slot=None, rule_id="root-access-key")
     document = a_document(keys=keys, findings=[a_finding(**root, slot=2), about_the_account])
 
-    facts = [one[-1] for one in html.entries(document, {}) if isinstance(one, list)]
+    known, unknown = keys_told(told(document))
 
-    assert facts[0][0] == facts[0][4] == 2
-    assert facts[1] is None
+    assert (known[2], known[7]) == (2, 2)
+    assert unknown == ["<root_account>", None, None, None, "root"]
+
+
+def test_a_key_with_several_findings_is_told_once(
+    a_document: MakeDocument, a_key: Make, a_finding: Make
+) -> None:
+    findings = [a_finding(rule_id=rule) for rule in ("key-too-old", "root-access-key")]
+
+    entries = told(a_document(keys=[a_key(owner="web")], findings=findings))
+
+    (facts,) = keys_told(entries)
+    assert facts[:5] == ["deploy", "AKIAIOSFODNN7EXAMPLE", None, "web", "machine"]
+    assert sum(isinstance(one, list) for one in entries) == 2
 
 
 def test_what_findings_share_is_written_once(a_document: MakeDocument, a_finding: Make) -> None:
@@ -399,7 +421,8 @@ def test_the_page_says_how_it_was_made(
         "iam:GetAccessKeyLastUsed 1,234",
         "permissions boundaries are not considered",
         "one use of a key in 15 minutes",
-        "OIDC federation",
+        "IAM Roles Anywhere",
+        "what the tag Owner of its user says",
     ):
         assert text in words
 
@@ -492,8 +515,9 @@ def test_nothing_is_loaded_from_elsewhere(rich: ReportStream) -> None:
 
     references = [
         value or ""
-        for _, name, value in page.attributes
+        for tag, name, value in page.attributes
         if name in {"src", "href", "action", "srcset"}
+        and not (tag == "a" and (value or "").startswith("https://docs.aws.amazon.com/"))
     ]
     assert references
     assert all(one.startswith("#") or one == "data:," for one in references)
@@ -563,3 +587,31 @@ def test_findings_are_written_while_they_are_read(
     after_the_last = sink.written - written[-1]
     assert after_the_last < 100_000
     assert written[-1] > 200_000
+
+
+@pytest.mark.parametrize(
+    ("expires", "days"),
+    [
+        ("2026-06-01", 0),
+        ("2026-06-30", 29),
+        ("2026-05-31", -1),
+        ("2026-06-03T10:00:00Z", 2),
+        ("2026-06-03T09:00:00", 1),
+    ],
+)
+def test_an_exemption_has_days_left(expires: str, days: int) -> None:
+    assert overview.days_left(expires, now="2026-06-01T10:00:00Z") == days
+
+
+def test_an_exemption_that_ends_soon_stands_out(
+    a_document: MakeDocument, an_exemption: Make
+) -> None:
+    document = a_document(
+        exemptions_given=[an_exemption(expires="2026-06-10"), an_exemption(expires="2027-06-10")]
+    )
+
+    page = Page(rendered(document))
+
+    assert "2026-06-109 days left" in page.words()
+    assert "2027-06-10374 days left" in page.words()
+    assert ("span", "class", "soon") in page.attributes

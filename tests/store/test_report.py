@@ -143,3 +143,43 @@ def test_a_key_that_was_not_judged_breaks_no_rule(store: SqliteRunStore) -> None
     [key] = StoredReport(store.connection, "run-1", version="0").keys()
 
     assert (key["user_class"], key["violations"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("tags", "owner"),
+    [
+        ({"Owner": "payments"}, "payments"),
+        ({"owner": " web ", "Team": "x"}, "web"),
+        ({"Owner": "web", "OWNER": "data", "owner": "web"}, "data, web"),
+        ({"Owner": " "}, None),
+        ({"Team": "web"}, None),
+        (DENIED, None),
+    ],
+)
+def test_a_key_has_the_owner_that_a_tag_of_its_user_names(
+    store: SqliteRunStore, tags: object, owner: str | None
+) -> None:
+    report = judged(store, [an_inventory(a_user_with(a_key(), tags=tags))])
+
+    assert [key["owner"] for key in report.keys()] == [owner]  # noqa: SIM118 -- no mapping
+
+
+def test_keys_are_counted_by_age_and_by_time_since_their_last_use(store: SqliteRunStore) -> None:
+    undated = replace(a_key("AKIA5"), created_at=None)
+    keys = [
+        a_key("AKIA1", days_old=90, last_use=used(days=30)),
+        a_key("AKIA2", days_old=90.001, last_use=DENIED),
+        a_key("AKIA3", days_old=1000, last_use=used(days=731), active=False),
+        a_key("AKIA4", days_old=0),
+        undated,
+    ]
+    report = judged(store, [an_inventory(a_user_with(*keys, name="many"))])
+
+    counted = report.ageing()
+
+    assert [(each.active, each.inactive) for each in counted.age.bins] == [
+        (1, 0), (0, 0), (0, 0), (1, 0), (1, 0), (0, 0), (0, 0), (0, 1),
+    ]  # fmt: skip
+    assert counted.age.unknown.total == 1
+    assert [each.total for each in counted.idle.bins] == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert (counted.idle.never.total, counted.idle.unknown.active) == (2, 1)
