@@ -24,7 +24,7 @@ from auditor.aws.errors import THROTTLE_CODES, failures
 from auditor.aws.models import WantedModels
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
 from auditor.aws.region import DEFAULT_REGION
-from auditor.aws.tls import VerifyingSession
+from auditor.aws.tls import VerifyingSession, check_encrypted
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
@@ -40,13 +40,18 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
     That holds for the clients, too, that the SDK makes itself to get the caller's credentials.
     """
 
+    allow_http = False
+
     async def get_credentials(self) -> Any:
         return _assumed.get() or await super().get_credentials()
 
     async def _create_client(self, *arguments: Any, config: Any = None, **named: Any) -> Any:
         config = AioConfig() if config is None else AioConfig().merge(config)
         config.http_session_cls = VerifyingSession
-        return await super()._create_client(*arguments, config=config, **named)
+        client = await super()._create_client(*arguments, config=config, **named)
+        if not self.allow_http:
+            check_encrypted(client.meta.endpoint_url)
+        return client
 
 
 class Clients:
@@ -112,6 +117,7 @@ class Clients:
 
     def _session(self, profile: str | None, *, loader: Any = None) -> aioboto3.Session:
         inner = _SharedSession()
+        inner.allow_http = self._connection.allow_http
         if loader is not None:
             inner.register_component("data_loader", loader)
         events = inner.get_component("event_emitter")
@@ -166,7 +172,7 @@ def configured_key_ids() -> frozenset[str]:
 
 @contextmanager
 def _endpoint_mistakes(service: str) -> Iterator[None]:
-    """Raise AwsFailure for what the SDK raises where an endpoint is no URL."""
+    """Raise AwsFailure where an endpoint is no URL, or one without TLS."""
     try:
         yield
     except ValueError as error:

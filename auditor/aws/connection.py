@@ -16,3 +16,5 @@ class Connection:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
+    allow_http: bool = False
+    """Whether an endpoint beyond this machine may do without TLS."""

@@ -5,10 +5,30 @@ in its place; behind a proxy without a CA bundle of its own it checks no certifi
 sends a request on, session token included, to wherever an answer points.
 """
 
+from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiobotocore.httpsession import AIOHTTPSession
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to the host stays on this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_encrypted(url: str) -> None:
+    """Raise ValueError where requests to the URL could be read on their way."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"{parts.scheme}://{parts.netloc} is not encrypted, and session tokens would be read on"
+            " their way: give an https:// endpoint, or --allow-http"
+        )
 
 
 class VerifyingSession(AIOHTTPSession):  # type: ignore[misc]  # the SDK is untyped

@@ -48,6 +48,7 @@ def _connection(
     profile: given.Profile = None,
     region: given.Region = None,
     endpoint_url: given.EndpointUrl = None,
+    allow_http: given.AllowHttp = False,
 ) -> Connection:
     return Connection(
         role_names=tuple(role_name),
@@ -57,6 +58,7 @@ def _connection(
         profile=profile,
         region=region,
         endpoint_url=endpoint_url,
+        allow_http=allow_http,
     )
 
 

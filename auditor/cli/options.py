@@ -90,6 +90,14 @@ Region = Annotated[
         help="region whose STS endpoint to use",
     ),
 ]
+AllowHttp = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http",
+        rich_help_panel=CONNECTING,
+        help="let an endpoint beyond this machine be http://: whoever is on the way reads along",
+    ),
+]
 EndpointUrl = Annotated[
     str | None,
     typer.Option(

@@ -70,6 +70,7 @@ def _reached(
     profile: given.Profile = None,
     region: Regions = [],
     endpoint_url: given.EndpointUrl = None,
+    allow_http: given.AllowHttp = False,
 ) -> tuple[Connection, tuple[str, ...]]:
     connection = Connection(
         role_names=tuple(role_name),
@@ -78,6 +79,7 @@ def _reached(
         profile=profile,
         region=region[0] if region else None,
         endpoint_url=endpoint_url,
+        allow_http=allow_http,
     )
     return connection, tuple(dict.fromkeys(region))
 

@@ -1,6 +1,5 @@
 """Dask clusters: one started on this machine for the scan, or one that there is."""
 
-import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auditor import __version__, fanout
+from auditor.aws.tls import is_loopback
 from auditor.config import ScanOptions
 from auditor.engine.cluster import Cluster
 from auditor.engine.in_process import accounts_at_once
@@ -85,18 +85,11 @@ def check_workers(workers: int | None, scheduler: str | None) -> None:
             f"--scheduler: {scheduler!r} is no address",
             hint="write tls://HOST:8786, or tcp:// here",
         )
-    if parts.scheme == "tcp" and not _loopback(parts.hostname):
+    if parts.scheme == "tcp" and not is_loopback(parts.hostname):
         raise AuditError(
             f"--scheduler: {scheduler} is neither encrypted nor on this machine",
             hint="use tls:// with certificates in Dask's configuration (distributed.comm.tls)",
         )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _need_dask() -> None:

@@ -231,6 +231,22 @@ async def test_endpoints_may_be_given_service_by_service(
     assert len(accounts) == 16
 
 
+@pytest.mark.parametrize("service", ["iam", "sts", "organizations"])
+async def test_what_could_be_read_on_its_way_is_not_sent(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service.upper()}", "http://192.0.2.7")
+    strict = an_aws(emulator, endpoint_url=None)._clients
+    lenient = an_aws(emulator, endpoint_url=None, allow_http=True)._clients
+
+    with pytest.raises(AwsFailure, match="not encrypted"):
+        async with strict.client(strict.own, service):
+            pass
+
+    async with lenient.client(lenient.own, service) as client:
+        assert client.meta.endpoint_url == "http://192.0.2.7"
+
+
 async def test_the_regional_endpoint_of_sts_is_used(
     organization: DemoOrganization, emulator: Emulator
 ) -> None:

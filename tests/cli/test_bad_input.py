@@ -75,6 +75,8 @@ def refused(folder: Path, variables: Mapping[str, str], *arguments: str, code: i
         (["--log-level", "loud"], "'loud' is no level"),
         (["--profile", "nobody"], "nobody"),
         (["--endpoint-url", "nonsense"], "nonsense; mend --endpoint-url"),
+        (["--endpoint-url", "http://aws.example.test"], "not encrypted"),
+        (["--endpoint-url", "http://192.0.2.7:4566"], "an https:// endpoint, or --allow-http"),
         (["--accounts", "r-zzzz"], "no root or OU r-zzzz"),
     ],
 )
