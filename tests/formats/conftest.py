@@ -518,9 +518,9 @@ def saved(tmp_path: Path) -> Callable[[ReportStream], Path]:
     return save
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all tests here; not longer, as nothing asynchronous runs beside it."""
+    """One for all tests of a file; no longer, as nothing asynchronous runs beside it."""
     with launched() as started:
         yield started
 

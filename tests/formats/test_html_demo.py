@@ -13,7 +13,7 @@ from tests.browser import choose, column, groups, rows, said, search, violations
 from tests.command import IAMAUDIT, clean_environment
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The text of the demo's report with masked keys; and the whole one, with a plan."""
     folder = tmp_path_factory.mktemp("demo")
