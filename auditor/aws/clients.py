@@ -28,7 +28,6 @@ from auditor.aws.tls import VerifyingSession
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 _TEMPORARY = "ASIA"
 
 _assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
@@ -95,8 +94,8 @@ class Clients:
         config = AioConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
             max_pool_connections=self._concurrency,
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
+            connect_timeout=self._connection.connect_timeout,
+            read_timeout=self._connection.read_timeout,
             user_agent_extra=f"iamaudit/{__version__}",
         )
         async with AsyncExitStack() as stack:

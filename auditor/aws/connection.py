@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+ANSWER_READ_TIMEOUTS = 4
+"""A server that lets a byte drip now and then must not hold a run up for hours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -16,3 +19,7 @@ class Connection:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
+    connect_timeout: float = 5.0
+    """Seconds."""
+    read_timeout: float = 30.0
+    """Seconds without a byte; a whole answer may take `ANSWER_READ_TIMEOUTS` times as long."""
