@@ -24,7 +24,7 @@ from auditor.aws.readers import ClientReader
 from auditor.aws.secrets import Secrets
 from auditor.aws.throttle import Pace
 from auditor.aws.writer import ClientWriter
-from auditor.errors import AwsFailure
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account
 from auditor.ports import Caller, Clock, Grant, IamReader, OpenAccount, OpenForWriting, Progress
 
@@ -154,6 +154,15 @@ class Aws:
         """
         async with self._way.to_read(account) as entry, self._reader(entry) as reader:
             yield OpenAccount(reader=reader, via=entry.via, role_arn=entry.role_arn)
+
+    async def signed_out(self) -> AwsFailure | None:
+        """Return why AWS does not accept the caller's own credentials any more; None if it does."""
+        try:
+            await self._way.who_calls()
+        except AwsFailure as failure:
+            if failure.kind is FailureKind.CREDENTIALS:
+                return failure
+        return None
 
     @asynccontextmanager
     async def open_for(self, account: Account, grant: Grant) -> AsyncIterator[OpenForWriting]:

@@ -20,6 +20,7 @@ from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
 from auditor.model.finding import Severity
 from auditor.wiring.scan import new_run_id, scan
+from tests.command import IAMAUDIT, clean_environment
 from tests.faults.cloud import CALLER_KEY
 
 SPEED = 100.0
@@ -99,20 +100,20 @@ class Desk:
 
     async def scan(self, **more: Any) -> Ran:
         tally, clock = Tally(), QuickClock()
-        options = ScanOptions(
-            accounts=self.accounts,
-            connection=self.connection,
-            formats=("json",),
-            output=self.folder,
-            fail_on=Severity.LOW,
-            transport=self.transport,
-            **(self.more | more),
-        )
+        asked: dict[str, Any] = {
+            "accounts": self.accounts,
+            "formats": ("json",),
+            "output": self.folder,
+            "transport": self.transport,
+            **self.more,
+            **more,
+        }
+        options = ScanOptions(connection=self.connection, fail_on=Severity.LOW, **asked)
         try:
             run_id = new_run_id(clock.now())
             with await scan(options, run_id=run_id, tally=tally, clock=clock) as result:
                 code = exit_code(
-                    result.document, fail_on=options.fail_on, interrupted=result.interrupted
+                    result.document, fail_on=options.fail_on, interrupted=result.ended.interrupted
                 )
                 report = json.loads((result.folder / "report.json").read_text())
         except AuditError as error:
@@ -123,6 +124,52 @@ class Desk:
             code = codes.get(type(error), ExitCode.USAGE)
             return Ran(code=code, report=None, error=error, tally=tally)
         return Ran(code=code, report=report, error=None, tally=tally)
+
+
+@dataclass
+class Command:
+    """The installed command as a process of its own, beside the server in this one."""
+
+    folder: Path
+    url: str
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *arguments: str, file_limit: int | None = None) -> None:
+        """Start it; no file may grow beyond `file_limit` bytes, as on a full disk."""
+        limited = () if file_limit is None else ("prlimit", f"--fsize={file_limit}")
+        self.process = await asyncio.create_subprocess_exec(
+            *limited,
+            str(IAMAUDIT),
+            *arguments,
+            env=clean_environment()
+            | VARIABLES
+            | {"HOME": str(self.folder), "AWS_ENDPOINT_URL": self.url},
+            cwd=self.folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def end(self) -> tuple[int, str, str]:
+        """Wait for it; return the exit code and what it said on stdout and stderr."""
+        assert self.process is not None
+        async with asyncio.timeout(60):
+            said, told = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, said.decode(), told.decode()
+
+    async def run(self, *arguments: str, file_limit: int | None = None) -> tuple[int, str, str]:
+        await self.start(*arguments, file_limit=file_limit)
+        return await self.end()
+
+    def report(self) -> dict[str, Any]:
+        text = (self.folder / "reports/latest/report.json").read_text()
+        report: dict[str, Any] = json.loads(text)
+        return report
 
 
 def open_files() -> set[str]:

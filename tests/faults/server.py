@@ -61,6 +61,8 @@ class FaultServer:
     before: Before = lambda _: None
     """Asked before each request: may change the cloud."""
     latency: float = 0.0
+    gate: asyncio.Event | None = None
+    """What calls of IAM wait for before they are answered."""
     struck: Counter[Fault] = field(default_factory=Counter)
     struck_accounts: set[str] = field(default_factory=set)
     url: str = ""
@@ -81,6 +83,8 @@ class FaultServer:
         asked = self.cloud.asked(head, body)
         self.before(asked)
         fault = self.fault(asked)
+        if self.gate is not None and asked.service == "iam":
+            await self.gate.wait()
         if self.latency:
             await asyncio.sleep(self.latency)
         if fault is Fault.SUSPENDED and owner(asked) in self.cloud.accounts:
