@@ -65,8 +65,9 @@ class Clients:
         self._progress = progress
         self._permitted = PERMITTED | permits
         for name in ("botocore", "aiobotocore"):
-            # At DEBUG the SDK logs requests and answers whole, secrets among them.
-            logging.getLogger(name).setLevel(logging.WARNING)
+            # At DEBUG the SDK logs requests and answers whole, secrets among them; where a renewal
+            # of credentials fails, a traceback. What matters of it is raised as well.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.own = self._session(connection.profile)
         """Of the caller."""
         self._loader = self.own._session.get_component("data_loader")
