@@ -11,6 +11,7 @@ from auditor.aws.clients import Clients, configured_key_ids, signing_key_id
 from auditor.aws.connection import Connection
 from auditor.aws.credentials import Renewal
 from auditor.aws.entrance import Entrance, Entry, credentials_of
+from auditor.aws.errors import failures
 from auditor.aws.fast.door import FastDoor
 from auditor.aws.limiter import Limiter
 from auditor.aws.organizations import OrganizationsReader
@@ -82,8 +83,11 @@ class Aws:
         self._fast = FastDoor(self._clients, clock) if transport == "fast" else None
         self._stay_open = AsyncExitStack()
         self._organizations: Any = None
-        self.organizations = OrganizationsReader(self._organizations_client, self._calls(), clock)
-        self._sts_calls = self._calls()
+        self._sts_calls, organizations_calls = self._calls(), self._calls()
+        self._own_calls = (self._sts_calls, organizations_calls)
+        self.organizations = OrganizationsReader(
+            self._organizations_client, organizations_calls, clock
+        )
         self._sts_pace = Pace(clock, rate=_STS_RATE / workers, burst=max(1, _STS_RATE // workers))
         self._entrance: Entrance | None = None
         self._caller: Caller | None = None
@@ -102,8 +106,12 @@ class Aws:
                 attempts = min(self._attempts, _FIRST_ATTEMPTS)
                 self._caller = await identity(sts, self._sts_calls, attempts=attempts)
                 self._signing_key_id = await signing_key_id(own)
+                with failures("sts:GetCallerIdentity"):
+                    renewal = Renewal(await own.get_credentials())
             except AwsFailure as failure:
                 raise no_caller(failure) from None
+            for calls in self._own_calls:
+                calls.renew_with(renewal)
             if self._fast is not None:
                 self._stay_open.push_async_callback(self._fast.aclose)
             self._entrance = Entrance(
