@@ -99,18 +99,21 @@ class Asked:
 class Cloud:
     """An organization of a few accounts, made by a seed."""
 
-    def __init__(self, seed: int, *, accounts: int, users: int, now: datetime) -> None:
+    def __init__(
+        self, seed: int, *, accounts: int, users: int, now: datetime, least: int = 0
+    ) -> None:
         self.now = now.replace(microsecond=0)
         self._dice = Random(seed)  # noqa: S311
         self._serial = 0
         self.session_calls = 10**9
-        """Calls that a session lasts."""
-        self._sessions: dict[str, tuple[str, int]] = {}
+        """Calls that a session lasts, whatever was said of its end."""
+        self.lifetime = timedelta(hours=1)
+        self._sessions: dict[str, tuple[str, int, datetime]] = {}
         self.assumed = 0
         self.calls: list[Asked] = []
         self.accounts: dict[str, CloudAccount] = {}
         for number in range(accounts):
-            self._add_account(f"{int(MANAGEMENT) + number:012}", self._dice.randint(0, users))
+            self._add_account(f"{int(MANAGEMENT) + number:012}", self._dice.randint(least, users))
 
     def _add_account(self, account_id: str, users: int) -> None:
         account = CloudAccount(
@@ -200,7 +203,7 @@ class Cloud:
         else:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
             operation = form.get("Action", "")
-        account = MANAGEMENT if key == CALLER_KEY else self._sessions.get(key, ("", 0))[0]
+        account = MANAGEMENT if key == CALLER_KEY else self.owner(key)
         return Asked(service, operation, account, form)
 
     def answer(self, head: bytes, asked: Asked) -> Answer:
@@ -228,10 +231,14 @@ class Cloud:
             return
         if key not in self._sessions:
             raise RefusedError(403, "InvalidClientTokenId", "The security token is invalid.")
-        account, left = self._sessions[key]
-        if left <= 0:
+        account, left, until = self._sessions[key]
+        if left <= 0 or datetime.now(UTC) > until:
             raise EXPIRED
-        self._sessions[key] = account, left - 1
+        self._sessions[key] = account, left - 1, until
+
+    def owner(self, key: str) -> str:
+        """Return the account that a session's key acts in."""
+        return self._sessions[key][0] if key in self._sessions else ""
 
     def assume_role(self, asked: Asked) -> str:
         account_id = asked.form["RoleArn"].split(":")[4]
@@ -240,13 +247,13 @@ class Cloud:
             raise _DENIED
         self.assumed += 1
         key = f"ASIA{self.assumed:016}"
-        self._sessions[key] = account_id, self.session_calls
-        until = datetime.now(UTC) + timedelta(hours=1)
+        until = datetime.now(UTC) + self.lifetime
+        self._sessions[key] = account_id, self.session_calls, until
         role = asked.form["RoleArn"].rpartition("/")[2]
         return (
             f"<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s{key}"
             f"</SecretAccessKey><SessionToken>t{key}</SessionToken>"
-            f"<Expiration>{_time(until)}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>"
+            f"<Expiration>{until.isoformat()}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>"
             f"AROA:x</AssumedRoleId><Arn>arn:aws:sts::{account_id}:assumed-role/{role}/x</Arn>"
             "</AssumedRoleUser>"
         )

@@ -102,13 +102,14 @@ class Desk:
         tally, clock = Tally(), QuickClock()
         asked: dict[str, Any] = {
             "accounts": self.accounts,
+            "connection": self.connection,
             "formats": ("json",),
             "output": self.folder,
             "transport": self.transport,
             **self.more,
             **more,
         }
-        options = ScanOptions(connection=self.connection, fail_on=Severity.LOW, **asked)
+        options = ScanOptions(fail_on=Severity.LOW, **asked)
         try:
             run_id = new_run_id(clock.now())
             with await scan(options, run_id=run_id, tally=tally, clock=clock) as result:
