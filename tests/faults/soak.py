@@ -1,6 +1,7 @@
 """Many runs of the tool, each with a schedule of faults of its own, each held against the truth.
 
-    python -m tests.faults.soak --seeds 200 [--first 0] [--jobs 2] [--only SEED]
+    python -m tests.faults.soak [--seeds 200] [--first 0] [--jobs 2] [--stops 20] [--docs]
+    python -m tests.faults.soak --seed SEED
 
 Prints each seed that found a mistake with its schedule; the same seed draws the same schedule.
 """
@@ -31,11 +32,13 @@ from auditor.remediation.planner import Planning
 from auditor.remediation.rails import Limits
 from auditor.store.journal import SqliteJournal
 from auditor.wiring.remediation import ApplyOptions, apply, make_plan, undo, undo_plans
+from tests.faults import document
 from tests.faults.cloud import UNIT, Cloud
 from tests.faults.desk import Desk, QuickClock, Ran, caller_in, open_files, others
 from tests.faults.oracle import mistakes
 from tests.faults.schedule import Happening, Schedule, drawn, drawn_for_changes
 from tests.faults.server import FaultServer
+from tests.faults.stops import Stops, stopped
 
 LONGEST = 60.0
 """Seconds in which each run must have ended."""
@@ -56,6 +59,10 @@ class Figures:
     wrong: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
     """Seconds that the longest run took."""
+    interrupted: int = 0
+    killed: int = 0
+    longest_stop: float = 0.0
+    """Seconds from Ctrl-C to the end of the process, at most."""
     told: list[str] = field(default_factory=list)
 
     def add(self, other: "Figures") -> None:
@@ -65,6 +72,13 @@ class Figures:
         self.changes += other.changes
         self.longest = max(self.longest, other.longest)
         self.told += other.told
+
+    def add_stops(self, stops: Stops) -> None:
+        self.interrupted += stops.interrupted
+        self.killed += stops.killed
+        self.longest_stop = max(self.longest_stop, stops.longest)
+        self.wrong["wrong"] += len(stops.wrong)
+        self.told += stops.wrong
 
     def dump(self) -> str:
         return json.dumps(vars(self))
@@ -355,6 +369,8 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="this schedule alone")
+    parser.add_argument("--stops", type=int, default=0, help="processes to interrupt or kill")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/")
     parser.add_argument("--watch", action="store_true", help="name each seed")
     parser.add_argument("--json", action="store_true", help="print the figures")
     given = parser.parse_args()
@@ -364,6 +380,9 @@ def main() -> None:
         seeds = range(given.first, given.first + given.seeds * given.step, given.step)
     alone = given.jobs == 1
     figures = soak(seeds, watch=given.watch) if alone else in_processes(seeds, given.jobs)
+    figures.add_stops(stopped(given.stops, seed=given.first))
+    if given.docs:
+        document.write(figures)
     if given.json:
         print(figures.dump())  # noqa: T201
     else:

@@ -17,6 +17,7 @@ from tests.faults.cloud import Asked, Cloud
 from tests.faults.desk import Command, Desk, caller_in
 from tests.faults.kinds import Fault
 from tests.faults.server import FaultServer, Rule
+from tests.faults.stops import what_was_found
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SCAN = ("scan", "--accounts", "org", "--format", "json", "--now", NOW.isoformat(), "--quiet")
@@ -25,15 +26,6 @@ RESUME = (*SCAN, "--resume", "latest")
 
 def a_cloud(accounts: int = 30) -> Cloud:
     return Cloud(5, accounts=accounts, users=6, now=NOW)
-
-
-def what_was_found(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without what tells one run from another."""
-    own = {"id", "started_at", "finished_at", "api_calls", "throttled"}
-    return report | {
-        "run": {name: value for name, value in report["run"].items() if name not in own},
-        "accounts": [each | {"credential_report_at": None} for each in report["accounts"]],
-    }
 
 
 def finished(store: Path) -> set[str]:
