@@ -33,7 +33,7 @@ from auditor.store.output import Output
 from auditor.store.proposals import proposals
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.store.sizes import user_counts
+from auditor.store.sizes import keys_read, user_counts
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.changes import changes_since, find_baseline
@@ -44,6 +44,8 @@ from auditor.wiring.report import write_reports
 from auditor.wiring.resume import left_to_read, unfinished
 
 _ACCOUNTS_AT_ONCE = 15
+_MOST_TOLD_AT_ONCE = 2500
+"""Keys that are judged and reported after Ctrl-C: who stops a scan waits for no more than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,8 @@ class _Scanned:
 
     async def result(self, ended: Ended, *, now: datetime) -> ScanResult:
         """Return the result; raise AuditError where it can't be told."""
+        if ended.interrupted:
+            self._check_soon_told()
         try:
             document = self._judged()
             plan = None
@@ -193,6 +197,16 @@ class _Scanned:
             store=self.store,
             run_id=self.run.id,
         )
+
+    def _check_soon_told(self) -> None:
+        """Raise InterruptedAuditError where so much was read that the telling would take long."""
+        keys = keys_read(self.store.connection, self.run.id)
+        if keys > _MOST_TOLD_AT_ONCE:
+            raise InterruptedAuditError(
+                f"interrupted; the {keys:,} keys that were read are kept in {self.output.store}",
+                hint=f"the same command with --resume {self.run.id} goes on;"
+                f" iamaudit report --run {self.run.id} tells what there is",
+            )
 
     def _judged(self) -> StoredReport:
         return _judge(self.store, self.run, self.policies, self.earlier)

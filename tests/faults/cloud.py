@@ -318,16 +318,15 @@ def _status(key: Key) -> str:
 
 
 def _last_used(_: Cloud, account: CloudAccount, form: Form) -> str:
-    for user in account.users.values():
-        for key in user.keys:
-            if key.id == form["AccessKeyId"]:
-                at = f"<LastUsedDate>{_time(key.used)}</LastUsedDate>" if key.used else ""
-                service = "s3" if key.used else "N/A"
-                return (
-                    f"<UserName>{user.name}</UserName><AccessKeyLastUsed>{at}"
-                    f"<ServiceName>{service}</ServiceName><Region>{service}</Region>"
-                    "</AccessKeyLastUsed>"
-                )
+    name, key = account.ever.get(form["AccessKeyId"], ("", None))
+    if key is not None and name in account.users and key in account.users[name].keys:
+        at = f"<LastUsedDate>{_time(key.used)}</LastUsedDate>" if key.used else ""
+        service = "s3" if key.used else "N/A"
+        return (
+            f"<UserName>{name}</UserName><AccessKeyLastUsed>{at}"
+            f"<ServiceName>{service}</ServiceName><Region>{service}</Region>"
+            "</AccessKeyLastUsed>"
+        )
     raise _DENIED  # what IAM says of a key that it does not know
 
 

@@ -161,6 +161,8 @@ class FaultServer:
         finally:
             server.close()
             self._over.set()
+            if self.gate is not None:
+                self.gate.set()
             for out in list(writers):
                 out.transport.abort()
             await asyncio.gather(*tasks, return_exceptions=True)

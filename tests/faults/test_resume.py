@@ -154,6 +154,30 @@ async def test_another_scan_is_no_way_to_go_on(
     assert told in str(ran.error)
 
 
+async def test_where_much_was_read_ctrl_c_waits_for_no_report(cut: Path, tmp_path: Path) -> None:
+    shutil.copytree(cut, tmp_path / "reports")
+    with closing(sqlite3.connect(tmp_path / "reports/iamaudit.db")) as store:
+        store.execute("UPDATE account SET keys = 9000 WHERE outcome IS NOT NULL")
+        store.commit()
+    server = FaultServer(a_cloud(6), gate=asyncio.Event())
+    async with server.serving():
+        command = Command(tmp_path, server.url)
+
+        def interrupt(asked: Asked) -> None:
+            if asked.service == "iam":
+                server.before = lambda _: None
+                command.signal(signal.SIGINT)
+
+        server.before = interrupt
+        code, said, told = await command.run(*RESUME)
+
+    assert code == 130
+    assert "keys that were read are kept in reports/iamaudit.db; the same command" in told
+    assert "iamaudit report --run" in told
+    assert not said
+    assert not (tmp_path / "reports/latest").exists()
+
+
 async def test_a_finished_run_is_not_gone_on_with(halted: Desk) -> None:
     assert (await halted.scan()).code == 1
 
