@@ -50,8 +50,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return what_was_found(asyncio.run(scanned()))
 
 
-async def cut_off(server: FaultServer, command: Command, number: int, how: int) -> int:
-    """Scan, and send the signal when so many requests have come; return the exit code."""
+async def cut_off(server: FaultServer, command: Command, number: int, how: int) -> tuple[int, str]:
+    """Scan, and send the signal when so many requests have come; return code and advice."""
     came = 0
 
     def count(_: Asked) -> None:
@@ -61,10 +61,10 @@ async def cut_off(server: FaultServer, command: Command, number: int, how: int) 
             command.signal(how)
 
     server.before = count
-    code, _, told = await command.run(*SCAN)
+    code, _, told = await command.run(*(each for each in SCAN if each != "--quiet"))
     assert "Traceback" not in told
     server.before = lambda _: None
-    return code
+    return code, told
 
 
 @pytest.mark.parametrize("number", [45, 150, 260])
@@ -75,7 +75,8 @@ async def test_a_killed_scan_goes_on_and_no_finished_account_is_read_again(
     server = FaultServer(cloud, latency=0.002)
     async with server.serving():
         command = Command(tmp_path, server.url)
-        assert await cut_off(server, command, number, signal.SIGKILL) == -signal.SIGKILL
+        code, _ = await cut_off(server, command, number, signal.SIGKILL)
+        assert code == -signal.SIGKILL
         done = finished(tmp_path / "reports/iamaudit.db")
         cloud.calls.clear()
 
@@ -94,12 +95,14 @@ async def test_an_interrupted_scan_names_the_way_on_and_the_way_works(
     server = FaultServer(a_cloud(), latency=0.002)
     async with server.serving():
         command = Command(tmp_path, server.url)
-        assert await cut_off(server, command, 120, signal.SIGINT) == 130
+        stopped, advice = await cut_off(server, command, 120, signal.SIGINT)
         interrupted = command.report()
 
         code, _, told = await command.run(*RESUME)
 
     resumed = command.report()
+    assert stopped == 130
+    assert f"the same command with --resume {interrupted['run']['id']}" in advice
     assert code == 1, told
     assert not interrupted["coverage"]["complete"]
     assert resumed["run"]["id"] == interrupted["run"]["id"]
@@ -157,7 +160,9 @@ async def test_another_scan_is_no_way_to_go_on(
 async def test_where_much_was_read_ctrl_c_waits_for_no_report(cut: Path, tmp_path: Path) -> None:
     shutil.copytree(cut, tmp_path / "reports")
     with closing(sqlite3.connect(tmp_path / "reports/iamaudit.db")) as store:
-        store.execute("UPDATE account SET keys = 9000 WHERE outcome IS NOT NULL")
+        store.execute(
+            "UPDATE account SET keys = 9000, outcome = 'audited' WHERE id = '100000000005'"
+        )
         store.commit()
     server = FaultServer(a_cloud(6), gate=asyncio.Event())
     async with server.serving():
