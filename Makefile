@@ -8,9 +8,12 @@ READY  := $(VENV)/.ready
 MINISTACK := .venv-ministack
 # Options of the benchmark, such as BENCH='--quick' or BENCH='--only a --docs'.
 BENCH  ?=
+# Options of the soak: more schedules, another range of seeds, or one seed alone (--seed 17).
+SOAK   ?= --seeds 1000 --jobs 2 --stops 40 --docs
 PEERS  := bench/.peers
 
-.PHONY: demo test bench bench-peers check format lint types layers generated wheel docs picture lock clean
+.PHONY: demo test bench bench-peers soak check format lint types layers generated wheel docs picture lock \
+  clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
@@ -35,6 +38,9 @@ $(PEERS)/prowler/.ready:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet prowler==5.46.0
 	touch $@
+
+soak: $(READY)            ## hundreds of schedules of faults; the table in docs/reliability.md
+	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 check: format lint types layers generated wheel test   ## what CI runs
 

@@ -28,7 +28,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.INCOMPLETE: "some account was not read whole, or some key could not be judged",
     ExitCode.NOTHING: "nothing could be audited, or not all of a plan was applied",
-    ExitCode.INTERRUPTED: "interrupted; what was read is kept and reported",
+    ExitCode.INTERRUPTED: "interrupted; what was read is kept (`scan --resume` goes on)",
 }
 
 

@@ -85,6 +85,8 @@ class ScanOptions:
     """The instant to judge at; None: the start of the scan."""
     baseline: str | None = None
     """The earlier run to compare with: an id, or latest."""
+    resume: str | None = None
+    """The run to go on with: an id, or latest."""
     only_new: bool = False
     """Whether only what is new since then fails the run."""
     planning: Planning | None = None

@@ -19,6 +19,10 @@ class InterruptedAuditError(AuditError):
     """Raised when an interrupted run could not be reported either; what was read is kept."""
 
 
+class SignedOutError(Exception):
+    """Raised when the caller's own credentials came to their end in the middle of a run."""
+
+
 class PolicyError(AuditError):
     """Raised when a policy can't be loaded, or one of its rules can't be evaluated."""
 

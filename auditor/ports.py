@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
+from auditor.errors import AwsFailure
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.finding import JudgedKey
@@ -110,6 +111,10 @@ class Sessions(Protocol):
         """Give credentials for the account while the context lasts; raise AwsFailure."""
         ...
 
+    async def signed_out(self) -> AwsFailure | None:
+        """Return why AWS does not accept the caller's own credentials any more; None if it does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
@@ -145,8 +150,9 @@ class Auditing(Protocol):
     async def audit(self, account: Account, keep: Keep, *, waiting: int) -> None:
         """Read one account and hand it to `keep`, once at most; what AWS refuses is part of it.
 
-        On cancellation what was read is handed over. `waiting` is how many accounts of the run
-        are still to begin.
+        On cancellation what was read is handed over, and where the caller's own credentials have
+        ended, which raises SignedOutError. `waiting` is how many accounts of the run are still to
+        begin.
         """
         ...
 

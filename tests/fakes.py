@@ -172,6 +172,13 @@ class FakeSessions:
     open_now: int = 0
     most_open: int = 0
 
+    refused: AwsFailure | None = None
+    """What AWS has against the caller's own credentials."""
+
+    async def signed_out(self) -> AwsFailure | None:
+        await anyio.lowlevel.checkpoint()
+        return self.refused
+
     @asynccontextmanager
     async def open(self, account: Account) -> AsyncIterator[OpenAccount]:
         await anyio.lowlevel.checkpoint()

@@ -102,6 +102,10 @@ class Calls:
         self._renewal = renewal
         self._dry_since: dict[str, float] = {}
 
+    def renew_with(self, renewal: Renewal) -> None:
+        """Renew credentials from now on that were not known before."""
+        self._renewal = renewal
+
     async def call(
         self, operation: str, send: Callable[[], Awaitable[T]], *, attempts: int | None = None
     ) -> T:
@@ -129,6 +133,25 @@ class Calls:
             finally:
                 _calling.reset(token)
             await self._recover(call, refused)
+
+    async def once(self, operation: str, send: Callable[[], Awaitable[T]]) -> T:
+        """Return what `send` returns, sent once, for a change; raise AwsFailure.
+
+        What AWS refuses as expired it has not done: that is sent once more, with new credentials.
+        """
+        mark = None if self._renewal is None else self._renewal.mark()
+        try:
+            with failures(operation):
+                return await send()
+        except AnsweredFailure as failure:
+            if failure.code not in _EXPIRED or self._renewal is None:
+                raise
+            with failures(operation):
+                renewed = await self._renewal.renew(mark)
+            if not renewed:
+                raise
+        with failures(operation):
+            return await send()
 
     async def _recover(self, call: "_Call", failure: AwsFailure) -> None:
         """Return when the call may be sent again; raise the failure where it may not."""

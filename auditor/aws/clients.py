@@ -28,7 +28,6 @@ from auditor.aws.tls import VerifyingSession, check_encrypted
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 30
 _TEMPORARY = "ASIA"
 
 _assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
@@ -71,8 +70,9 @@ class Clients:
         self._progress = progress
         self._permitted = PERMITTED | permits
         for name in ("botocore", "aiobotocore"):
-            # At DEBUG the SDK logs requests and answers whole, secrets among them.
-            logging.getLogger(name).setLevel(logging.WARNING)
+            # At DEBUG the SDK logs requests and answers whole, secrets among them; where a renewal
+            # of credentials fails, a traceback. What matters of it is raised as well.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.own = self._session(connection.profile)
         """Of the caller."""
         self._loader = self.own._session.get_component("data_loader")
@@ -100,8 +100,8 @@ class Clients:
         config = AioConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
             max_pool_connections=self._concurrency,
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
+            connect_timeout=self._connection.connect_timeout,
+            read_timeout=self._connection.read_timeout,
             user_agent_extra=f"iamaudit/{__version__}",
         )
         async with AsyncExitStack() as stack:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+ANSWER_READ_TIMEOUTS = 4
+"""A server that lets a byte drip now and then must not hold a run up for hours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -18,3 +21,7 @@ class Connection:
     endpoint_url: str | None = None
     allow_http: bool = False
     """Whether an endpoint beyond this machine may do without TLS."""
+    connect_timeout: float = 5.0
+    """Seconds."""
+    read_timeout: float = 30.0
+    """Seconds without a byte; a whole answer may take `ANSWER_READ_TIMEOUTS` times as long."""

@@ -58,6 +58,10 @@ class Entrance:
         self._session_name = session_name
         self._pace = pace
 
+    async def who_calls(self) -> Caller:
+        """Return who signs with the caller's own credentials now; raise AwsFailure."""
+        return await identity(self._sts, self._calls)
+
     def to_read(
         self, account: Account, policy: str | None = None
     ) -> AbstractAsyncContextManager[Entry]:

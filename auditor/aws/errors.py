@@ -52,6 +52,8 @@ _KINDS = {
     },
 }
 _KIND_OF = {code: kind for kind, codes in _KINDS.items() for code in codes}
+_STILL_EXPIRED = "refreshed credentials are still expired"
+"""What the SDK raises as a RuntimeError: a process that hands out credentials, say, is stale."""
 MALFORMED = "MalformedAnswer"
 THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
@@ -128,6 +130,13 @@ def _failure_of(operation: str, error: BaseException) -> AwsFailure | None:
             | TokenRetrievalError()
         ):
             return _sdk_failure(operation, error, FailureKind.CREDENTIALS)
+        case RuntimeError() if _STILL_EXPIRED in str(error):
+            return AwsFailure(
+                operation=operation,
+                code="ExpiredCredentials",
+                message="the credentials that came for expired ones have expired, too",
+                kind=FailureKind.CREDENTIALS,
+            )
         case BotoCoreError():
             return _sdk_failure(operation, error, FailureKind.UNAVAILABLE)
         case ResponseParserError() | LookupError() | OverflowError() | TypeError() | ValueError():

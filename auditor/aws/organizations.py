@@ -10,6 +10,7 @@ from botocore import xform_name
 
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
+from auditor.aws.paging import Pages
 from auditor.aws.throttle import Pace
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account, AccountState, parse_account_id
@@ -47,9 +48,9 @@ class OrganizationsReader:
             start = [(parent_id, await self._path(parent_id))]
         else:
             start = [
-                (root["Id"], root["Name"])
-                async for root in self._list("ListRoots", "Roots")
-                if parent_id in {None, root["Id"]}
+                root
+                async for root in self._named("ListRoots", "Roots")
+                if parent_id in {None, root[0]}
             ]
             if not start:
                 raise _no_parent(parent_id)
@@ -59,24 +60,22 @@ class OrganizationsReader:
 
     async def tags(self, account_id: str) -> Mapping[str, str]:
         """Return the tags of an account."""
-        return {
-            tag["Key"]: tag["Value"]
-            async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
-        }
+        listed = [
+            tag async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
+        ]
+        with failures("organizations:ListTagsForResource"):
+            return {tag["Key"]: tag["Value"] for tag in listed}
 
     async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
         async for account in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
             with failures("organizations:ListAccountsForParent"):
                 found = _account(account, path)
             yield found
-        units = [
-            unit
-            async for unit in self._list(
-                "ListOrganizationalUnitsForParent", "OrganizationalUnits", ParentId=parent_id
-            )
-        ]
-        for unit in units:
-            async for account in self._walk(unit["Id"], f"{path}/{unit['Name']}"):
+        below = self._named(
+            "ListOrganizationalUnitsForParent", "OrganizationalUnits", ParentId=parent_id
+        )
+        for unit_id, name in [unit async for unit in below]:
+            async for account in self._walk(unit_id, f"{path}/{name}"):
                 yield account
 
     async def _path(self, unit_id: str) -> str:
@@ -85,17 +84,28 @@ class OrganizationsReader:
         each = unit_id
         while each.startswith("ou-"):
             unit = await self.ask("DescribeOrganizationalUnit", OrganizationalUnitId=each)
-            names.append(unit["OrganizationalUnit"]["Name"])
+            with failures("organizations:DescribeOrganizationalUnit"):
+                names.append(unit["OrganizationalUnit"]["Name"])
             parents = [
                 parent async for parent in self._list("ListParents", "Parents", ChildId=each)
             ]
-            each = parents[0]["Id"]
+            with failures("organizations:ListParents"):
+                each = parents[0]["Id"]
         names.append("Root")
         return "/".join(reversed(names))
 
+    async def _named(
+        self, name: str, member: str, **arguments: str
+    ) -> AsyncIterator[tuple[str, str]]:
+        """Yield id and name of the items of all pages."""
+        async for item in self._list(name, member, **arguments):
+            with failures(f"organizations:{name}"):
+                found = (str(item["Id"]), str(item["Name"]))
+            yield found
+
     async def _list(self, name: str, member: str, **arguments: str) -> AsyncIterator[Any]:
         """Yield the items of all pages; an empty page with a token is not the last."""
-        seen: set[str] = set()
+        pages = Pages(f"organizations:{name}")
         while True:
             page = await self.ask(name, **arguments)
             with failures(f"organizations:{name}"):
@@ -105,15 +115,7 @@ class OrganizationsReader:
             token = page.get("NextToken")
             if not token:
                 return
-            if token in seen:
-                raise AwsFailure(
-                    operation=f"organizations:{name}",
-                    code="RepeatedToken",
-                    message="the same page was offered twice",
-                    kind=FailureKind.OTHER,
-                )
-            seen.add(token)
-            arguments["NextToken"] = token
+            arguments["NextToken"] = pages.follow(token, items)
 
     async def ask(self, name: str, **arguments: str) -> Any:
         """Make one call of an operation (`ListRoots`), within its rate; raise AwsFailure."""

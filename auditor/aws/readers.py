@@ -10,6 +10,7 @@ from botocore import xform_name
 from auditor.aws import authorization_details, credential_report
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
+from auditor.aws.paging import Pages
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.identity import IamUser
@@ -34,7 +35,8 @@ class AnswerReader:
         self._partition = partition
 
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
-        """Yield ListUsers page by page."""
+        """Yield ListUsers page by page, each user once: pages may overlap."""
+        names: set[str] = set()
         async for page in self.pages("ListUsers", {}):
             with failures("iam:ListUsers"):
                 users = [
@@ -45,24 +47,24 @@ class AnswerReader:
                         created_at=utc(user["CreateDate"]),
                     )
                     for user in page["Users"]
+                    if user["UserName"] not in names
                 ]
+                names.update(user.name for user in users)
             yield users
 
     async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
-        """Return all keys of a user, whatever their number."""
-        keys: list[AccessKey] = []
+        """Return all keys of a user, whatever their number, each once."""
+        keys: dict[str, AccessKey] = {}
         async for page in self.pages("ListAccessKeys", {"UserName": user_name}):
             with failures("iam:ListAccessKeys"):
-                keys.extend(
-                    AccessKey(
+                for key in page["AccessKeyMetadata"]:
+                    keys[key["AccessKeyId"]] = AccessKey(
                         id=AccessKeyId(key["AccessKeyId"]),
                         status=KeyStatus(key["Status"]),
                         created_at=utc(key["CreateDate"]),
                         last_use=_NOT_ASKED,
                     )
-                    for key in page["AccessKeyMetadata"]
-                )
-        return keys
+        return list(keys.values())
 
     async def last_use(self, key_id: AccessKeyId) -> LastUse:
         """Return the last use; only a missing date in a good answer means never."""
@@ -141,24 +143,14 @@ class AnswerReader:
         A page that fails is asked for again by itself.
         """
         asked = {**arguments, "MaxItems": _PAGE}
-        seen: set[str] = set()
+        pages = Pages(f"iam:{operation}")
         while True:
             page = await self.ask(operation, asked)
             yield page
-            marker = page.get("Marker") if page.get("IsTruncated") else None
-            if not marker:
+            if not page.get("IsTruncated"):
                 return
-            with failures(f"iam:{operation}"):
-                repeated = marker in seen
-            if repeated:
-                raise AwsFailure(
-                    operation=f"iam:{operation}",
-                    code="RepeatedToken",
-                    message="the same page was offered twice",
-                    kind=FailureKind.OTHER,
-                )
-            seen.add(marker)
-            asked["Marker"] = marker
+            lists = (value for value in page.values() if isinstance(value, list))
+            asked["Marker"] = pages.follow(page.get("Marker"), next(filter(None, lists), ()))
 
 
 class ClientReader(AnswerReader):

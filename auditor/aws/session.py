@@ -11,6 +11,7 @@ from auditor.aws.clients import Clients, configured_key_ids, signing_key_id
 from auditor.aws.connection import Connection
 from auditor.aws.credentials import Renewal
 from auditor.aws.entrance import Entrance, Entry, credentials_of
+from auditor.aws.errors import failures
 from auditor.aws.fast.door import FastDoor
 from auditor.aws.limiter import Limiter
 from auditor.aws.organizations import OrganizationsReader
@@ -27,7 +28,7 @@ from auditor.aws.secrets import Secrets
 from auditor.aws.security_hub import SecurityHub
 from auditor.aws.throttle import Pace
 from auditor.aws.writer import ClientWriter
-from auditor.errors import AwsFailure
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account
 from auditor.ports import Caller, Clock, Grant, IamReader, OpenAccount, OpenForWriting, Progress
 
@@ -88,8 +89,11 @@ class Aws:
         self._fast = FastDoor(self._clients, clock) if transport == "fast" else None
         self._stay_open = AsyncExitStack()
         self._organizations: Any = None
-        self.organizations = OrganizationsReader(self._organizations_client, self._calls(), clock)
-        self._sts_calls = self._calls()
+        self._sts_calls, organizations_calls = self._calls(), self._calls()
+        self._own_calls = (self._sts_calls, organizations_calls)
+        self.organizations = OrganizationsReader(
+            self._organizations_client, organizations_calls, clock
+        )
         self._sts_pace = Pace(clock, rate=_STS_RATE / workers, burst=max(1, _STS_RATE // workers))
         self._entrance: Entrance | None = None
         self._caller: Caller | None = None
@@ -108,8 +112,12 @@ class Aws:
                 attempts = min(self._attempts, _FIRST_ATTEMPTS)
                 self._caller = await identity(sts, self._sts_calls, attempts=attempts)
                 self._signing_key_id = await signing_key_id(own)
+                with failures("sts:GetCallerIdentity"):
+                    renewal = Renewal(await own.get_credentials())
             except AwsFailure as failure:
                 raise no_caller(failure) from None
+            for calls in self._own_calls:
+                calls.renew_with(renewal)
             if self._fast is not None:
                 self._stay_open.push_async_callback(self._fast.aclose)
             self._entrance = Entrance(
@@ -160,6 +168,15 @@ class Aws:
         """
         async with self._way.to_read(account) as entry, self._reader(entry) as reader:
             yield OpenAccount(reader=reader, via=entry.via, role_arn=entry.role_arn)
+
+    async def signed_out(self) -> AwsFailure | None:
+        """Return why AWS does not accept the caller's own credentials any more; None if it does."""
+        try:
+            await self._way.who_calls()
+        except AwsFailure as failure:
+            if failure.kind is FailureKind.CREDENTIALS:
+                return failure
+        return None
 
     @asynccontextmanager
     async def open_for(self, account: Account, grant: Grant) -> AsyncIterator[OpenForWriting]:

@@ -5,12 +5,16 @@ in its place; behind a proxy without a CA bundle of its own it checks no certifi
 sends a request on, session token included, to wherever an answer points.
 """
 
+import asyncio
 from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.exceptions import ReadTimeoutError
+
+from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 
 
 def is_loopback(host: str) -> bool:
@@ -33,6 +37,14 @@ def check_encrypted(url: str) -> None:
 
 class VerifyingSession(AIOHTTPSession):  # type: ignore[misc]  # the SDK is untyped
     """The SDK's connections, with certificates and host names checked unless that is turned off."""
+
+    async def send(self, request: Any) -> Any:
+        """Send a request and return the answer, whole and in time; raise what the SDK raises."""
+        try:
+            async with asyncio.timeout(ANSWER_READ_TIMEOUTS * self._timeout.sock_read):
+                return await super().send(request)
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
 
     def _get_ssl_context(self) -> SSLContext:
         context: SSLContext = super()._get_ssl_context()

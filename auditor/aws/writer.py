@@ -1,6 +1,7 @@
 """IamWriter over an SDK client: what only reads is retried, what changes something never is."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from auditor.aws.calls import Calls
@@ -25,6 +26,7 @@ class ClientWriter:
         self, client: Any, calls: Calls, *, partition: str, account_id: AccountId, grant: Grant
     ) -> None:
         self._client = client
+        self._calls = calls
         self._reader = ClientReader(client, calls, partition)
         self._users = f"arn:{partition}:iam::{account_id}:user/"
         self._grant = grant
@@ -69,28 +71,32 @@ class ClientWriter:
         """Make a key Active or Inactive; return the request id."""
         operation = "iam:UpdateAccessKey"
         self._check(operation, user_name)
+        change = partial(
+            self._client.update_access_key,
+            UserName=user_name,
+            AccessKeyId=key_id,
+            Status=status.value,
+        )
+        answer = await self._calls.once(operation, change)
         with failures(operation):
-            return _request_id(
-                await self._client.update_access_key(
-                    UserName=user_name, AccessKeyId=key_id, Status=status.value
-                )
-            )
+            return _request_id(answer)
 
     async def delete_key(self, user_name: str, key_id: AccessKeyId) -> str:
         """Delete a key; return the request id."""
         operation = "iam:DeleteAccessKey"
         self._check(operation, user_name)
+        change = partial(self._client.delete_access_key, UserName=user_name, AccessKeyId=key_id)
+        answer = await self._calls.once(operation, change)
         with failures(operation):
-            return _request_id(
-                await self._client.delete_access_key(UserName=user_name, AccessKeyId=key_id)
-            )
+            return _request_id(answer)
 
     async def create_key(self, user_name: str) -> CreatedKey:
         """Create a key: once, for the answer to a repeated call would leave the first key lost."""
         operation = "iam:CreateAccessKey"
         self._check(operation, user_name)
+        create = partial(self._client.create_access_key, UserName=user_name)
+        answer = await self._calls.once(operation, create)
         with failures(operation):
-            answer = await self._client.create_access_key(UserName=user_name)
             key = answer["AccessKey"]
             return CreatedKey(
                 id=AccessKeyId(key["AccessKeyId"]),

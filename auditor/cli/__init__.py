@@ -77,8 +77,22 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 -- the last resort: a bug must not pass for findings
+        if _of_the_disk(error):
+            hint = "free the disk or the lock, restore the file, or choose another --output"
+            typer.echo(f"iamaudit: the store can't be used: {error}; {hint}", err=True)
+            sys.exit(ExitCode.USAGE)
         typer.echo(_crash(error), err=True)
         sys.exit(ExitCode.NOTHING)
+
+
+_DISK = ("BUSY", "CANTOPEN", "CORRUPT", "FULL", "IOERR", "LOCKED", "NOTADB", "READONLY")
+"""SQLite's codes for what is no mistake of ours."""
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether it is the store's file that failed: damaged, locked, or on a disk that is full."""
+    code = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
+    return code.startswith(_DISK)
 
 
 def _crash(error: BaseException) -> str:

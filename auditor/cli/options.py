@@ -139,6 +139,16 @@ FailOn = Annotated[
         help="exit with 1 for open findings of this severity or worse",
     ),
 ]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        rich_help_panel=ACCOUNTS,
+        help="go on with a run that was cut off, by the same options: its id, or latest",
+        show_default=False,
+    ),
+]
 Baseline = Annotated[
     str | None,
     typer.Option(

@@ -62,12 +62,12 @@ def run_scan(
         if result.plan is not None:
             if remediation is None:
                 planning.show_plan(result.plan, console, mask_keys=options.mask_keys)
-            elif not result.interrupted:
+            elif not result.ended.early:
                 applied = _apply(result, options, remediation, console)
         own = [template.name for template in options.templates]
         for name in (*map(report_file, options.formats), *own):
             console.print(result.folder / name, markup=False, soft_wrap=True)
-        if not quiet:
+        if not quiet or result.ended.signed_out is not None:
             for line in advice(result, options, applied):
                 typer.echo(line, err=True)
         return _code(result, options, applied), result.folder
@@ -77,7 +77,12 @@ def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) ->
     """Yield the commands to run next: to look at what was missed, and to mend what was found."""
     folder = shlex.quote(str(options.output))
     at = "" if options.output == Path("reports") else f" --output {folder}"
-    if result.interrupted:
+    if result.ended.early:
+        told = result.ended.signed_out
+        if told is not None:
+            yield f"AWS does not accept the credentials any more: {told}"
+        first = "" if told is None else "sign in (aws sso login, or renew them), then "
+        yield (f"To go on where it stopped: {first}the same command with --resume {result.run_id}")
         return
     if not result.document.coverage()["complete"]:
         lists = [("--accounts", each) for each in options.accounts if each != "self"]
@@ -110,7 +115,7 @@ def _apply(
 
 
 def _code(result: ScanResult, options: ScanOptions, applied: Applied | None) -> ExitCode:
-    interrupted = result.interrupted or (applied is not None and applied.interrupted)
+    interrupted = result.ended.interrupted or (applied is not None and applied.interrupted)
     code = exit_code(
         result.document,
         fail_on=options.fail_on,

@@ -51,6 +51,7 @@ def scan(
     fail_on: given.FailOn = "low",
     baseline: given.Baseline = None,
     only_new: given.OnlyNew = False,
+    resume: given.Resume = None,
     remediate: Annotated[
         Remediate | None,
         typer.Option(
@@ -104,6 +105,7 @@ def scan(
         fail_on=parse_fail_on(fail_on),
         baseline=baseline,
         only_new=only_new,
+        resume=resume,
         now=None if now is None else parse_instant(now),
         planning=None
         if remediate is None

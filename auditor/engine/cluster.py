@@ -11,6 +11,7 @@ import anyio
 from auditor import fanout
 from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
+from auditor.errors import SignedOutError
 from auditor.model.account import Account
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.ports import Keep
@@ -35,6 +36,8 @@ class Read:
 
     inventory: AccountInventory | None
     """None where the run was interrupted before it was begun."""
+    signed_out: str | None
+    """Why the worker's own credentials were not accepted any more."""
     counts: Tally
     """What the worker counted since it last handed something over."""
 
@@ -63,6 +66,7 @@ class Cluster:
         self._task = task
         self._interrupt = interrupt
         self._interrupted = False
+        self._signed_out: str | None = None
         self.at_once = at_once
         self._tally = tally
 
@@ -85,6 +89,8 @@ class Cluster:
         with fanout.shielded():
             if inventory is not None:
                 await keep(inventory)
+        if self._signed_out is not None:
+            raise SignedOutError(self._signed_out)
 
     async def _outcome(
         self, account: Account, future: "Future[Awaitable[Read]]"
@@ -124,6 +130,7 @@ class Cluster:
 
     def _counted(self, read: Read) -> AccountInventory | None:
         self._tally.add(read.counts)
+        self._signed_out = read.signed_out or self._signed_out
         return read.inventory
 
 

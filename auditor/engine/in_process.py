@@ -7,7 +7,7 @@ import anyio
 from auditor import fanout
 from auditor.engine.inventory import AccountReading, error_of, unreachable
 from auditor.engine.tally import Tally
-from auditor.errors import AwsFailure
+from auditor.errors import AwsFailure, FailureKind, SignedOutError
 from auditor.model.account import Account
 from auditor.ports import Clock, Keep, Sessions
 
@@ -60,7 +60,10 @@ class InProcess:
         self._from_report = from_report
 
     async def audit(self, account: Account, keep: Keep, *, waiting: int) -> None:
-        """Read one account and hand over what could be read of it, whatever ends the reading."""
+        """Read one account and hand over what could be read of it, whatever ends the reading.
+
+        Raises SignedOutError where that is the end of the caller's own credentials.
+        """
         self._waiting = waiting
         await self._turn()
         self._open += 1
@@ -68,6 +71,7 @@ class InProcess:
         counts = self._tally.begin(self._clock.monotonic())
         reading: AccountReading | None = None
         refused: AwsFailure | None = None
+        signed_out: AwsFailure | None = None
         try:
             async with self._bound.share() as share, self._sessions.open(account) as opened:
                 _log.info("%s: reading, via %s", account.id, opened.role_arn or opened.via)
@@ -81,7 +85,14 @@ class InProcess:
                     from_report=self._from_report,
                 )
                 await reading.read()
+            if reading.refused_credentials:
+                reading.cut_off()  # until it is known whose credentials they are
+                signed_out = await self._signed_out(account)
+                if signed_out is None:
+                    reading.ended()
         except AwsFailure as failure:
+            if failure.kind is FailureKind.CREDENTIALS:
+                signed_out = await self._signed_out(account)
             refused = failure
         finally:
             self._tally.end(counts)
@@ -91,9 +102,18 @@ class InProcess:
             with fanout.shielded():
                 if reading is not None:
                     await keep(reading.conclude())
-                elif refused is not None:
+                elif refused is not None and signed_out is None:
                     await keep(unreachable(account, error_of(refused)))
+        if signed_out is not None:
+            raise SignedOutError(f"{signed_out.code}: {signed_out.message}")
         self._share_out()
+
+    async def _signed_out(self, account: Account) -> AwsFailure | None:
+        """Return why the caller can't go on, where credentials were refused that are the caller's.
+
+        A profile's are the account's own.
+        """
+        return None if account.profile is not None else await self._sessions.signed_out()
 
     def _share_out(self) -> None:
         """Keep places for the accounts that will be open together, and for no more."""

@@ -70,7 +70,7 @@ class AccountReading:
         self._listed = False
         self._last_use_denied = False
         self._in_a_row = 0
-        self._given_up = False
+        self._given_up = self._refused_credentials = False
         self._enrichment = Enrichment()
 
     async def read(self) -> None:
@@ -93,7 +93,20 @@ class AccountReading:
                     message=f"{_FAILURES_IN_A_ROW} calls in a row did not get through",
                 )
             )
+        self.ended()
+
+    @property
+    def refused_credentials(self) -> bool:
+        """Whether AWS, or the SDK, had something against the credentials."""
+        return self._refused_credentials
+
+    def ended(self) -> None:
+        """Take the reading for done: there is no more to be had."""
         self._finished = True
+
+    def cut_off(self) -> None:
+        """Take the reading for one that did not end: it is to be done again."""
+        self._finished = False
 
     def conclude(self) -> AccountInventory:
         """Return what has been read, and how far it goes: not whole if read() did not end."""
@@ -277,6 +290,7 @@ class AccountReading:
                     raise _GaveUpError  # by another call, while this one waited
                 answer = await call()
         except AwsFailure as failure:
+            self._refused_credentials |= failure.kind is FailureKind.CREDENTIALS
             self._in_a_row = self._in_a_row + 1 if failure.kind in HOPELESS else 0
             if self._in_a_row < _FAILURES_IN_A_ROW:
                 raise

@@ -2,17 +2,33 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
 from auditor import fanout
 from auditor.engine.sizes import Measure, largest_first
 from auditor.engine.tally import Tally
+from auditor.errors import SignedOutError
 from auditor.model.account import Account, AccountId
 from auditor.model.inventory import AccountInventory
 from auditor.ports import Auditing, RunStore
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How the reading of a run's accounts ended."""
+
+    interrupted: bool
+    signed_out: str | None = None
+    """Why the caller's own credentials were not accepted any more."""
+
+    @property
+    def early(self) -> bool:
+        """Whether it is to be gone on with."""
+        return self.interrupted or self.signed_out is not None
 
 
 class Scan:
@@ -38,8 +54,8 @@ class Scan:
         self._writer = fanout.Writer()
         self._tally = tally
 
-    async def read(self, accounts: Sequence[Account]) -> bool:
-        """Read the accounts that are not to be skipped; return whether it was interrupted.
+    async def read(self, accounts: Sequence[Account]) -> Ended:
+        """Read the accounts that are not to be skipped; return how it ended.
 
         Every account is committed to the store as soon as it
         is done, on interruption with what was read of it until then.
@@ -54,7 +70,10 @@ class Scan:
             )
             await fanout.each(ordered, self._audit, limit=min(at_once, len(wanted)))
 
-        return await fanout.until_interrupted(all_of_them)
+        try:
+            return Ended(interrupted=await fanout.until_interrupted(all_of_them))
+        except SignedOutError as error:
+            return Ended(interrupted=False, signed_out=str(error))
 
     async def _audit(self, account: Account) -> None:
         self._waiting -= 1

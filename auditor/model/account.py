@@ -30,6 +30,10 @@ class AccountState(StrEnum):
     CLOSED = "CLOSED"
 
 
+EXCLUDED = "excluded"
+"""Why an account is skipped that the operator leaves out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One AWS account to audit, and what is known about reaching it."""

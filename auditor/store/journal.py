@@ -3,14 +3,11 @@
 A connection of its own, with full syncs: a line is on the disk before the next step.
 """
 
-import os
-import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
@@ -21,6 +18,7 @@ from auditor.remediation import journal as written
 from auditor.remediation.planner import KeyHistory, Rotation
 from auditor.store import plan_file
 from auditor.store.encoding import certain, dumps, instant, loads
+from auditor.store.lease import give_back, take
 from auditor.store.schema import open_database
 
 _STALE = timedelta(minutes=15)
@@ -182,25 +180,17 @@ class SqliteJournal:
 
         A process that died leaves its lease behind; on this machine that shows at once.
         """
-        mine = dumps(_holder())
+        taken = AuditError(
+            f"plan {plan.id} is being applied by another process",
+            hint="wait for it; after a crash on another machine, 15 minutes",
+        )
         with self._transaction():
-            row = self._one("SELECT * FROM lease WHERE plan_id = ?", plan.id)
-            if row is not None and _held(loads(row["holder"]), certain(row["renewed_at"]), now):
-                raise AuditError(
-                    f"plan {plan.id} is being applied by another process",
-                    hint="wait for it; after a crash on another machine, 15 minutes",
-                )
-            self._connection.execute(
-                "INSERT OR REPLACE INTO lease (plan_id, holder, renewed_at) VALUES (?, ?, ?)",
-                (plan.id, mine, instant(now)),
-            )
+            mine = take(self._connection, plan.id, now=now, stale=_STALE, taken=taken)
         try:
             yield
         finally:
             with self._transaction():
-                self._connection.execute(
-                    "DELETE FROM lease WHERE plan_id = ? AND holder = ?", (plan.id, mine)
-                )
+                give_back(self._connection, plan.id, mine)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -263,56 +253,3 @@ def _rotation(lines: Sequence[JournalLine]) -> Rotation | None:
             finished=outcome is not None and outcome.result is Result.APPLIED,
         )
     return None
-
-
-def _holder() -> dict[str, Any]:
-    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _place() -> list[str]:
-    """Return what tells the process ids of one machine, or container, from those of another."""
-    return [socket.gethostname(), _text(_BOOT), _link(_NAMESPACE)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _link(path: Path) -> str:
-    try:
-        return str(path.readlink())
-    except OSError:
-        return ""
-
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_NAMESPACE = Path("/proc/self/ns/pid")
-
-
-def _held(holder: Mapping[str, Any], renewed_at: datetime, now: datetime) -> bool:
-    """Whether the holder of a lease still lives, as far as can be told."""
-    if holder["place"] == _place():
-        return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
-    return now - renewed_at < _STALE
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process of this machine began, in clock ticks; None where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return _alive(pid)
-
-
-def _alive(pid: int) -> str | None:
-    """Do without /proc: tell only that a process of that number lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        return "alive"
-    return "alive"

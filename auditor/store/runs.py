@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run, RunResults
 from auditor.store.encoding import dump_unknown, dumps, instant
+from auditor.store.lease import give_back, take
 from auditor.store.output import LATEST
 from auditor.store.rows import (
     Row,
@@ -35,8 +37,10 @@ from auditor.store.rows import (
     use_columns,
     user_row,
 )
-from auditor.store.schema import JUDGEMENT, open_database
+from auditor.store.schema import JUDGEMENT, damaged, open_database
 
+_STALE = timedelta(days=1)
+"""After which a run of another machine that left its lease behind may be resumed."""
 _AT_ONCE = 100
 """Judged keys held in memory, to be written together."""
 _COLUMNS = {"user": 8, "access_key": 13, "temp.judged_key": 6, "temp.finding": 17}
@@ -62,6 +66,21 @@ class SqliteRunStore:
     def connection(self) -> sqlite3.Connection:
         """The open file, for reports to read from."""
         return self._connection
+
+    @contextmanager
+    def lease(self, run_id: str, *, now: datetime) -> Iterator[None]:
+        """Keep the run to this process while the context lasts; raise AuditError if it is taken."""
+        taken = AuditError(
+            f"run {run_id} is still being scanned by another process",
+            hint="wait for it; after a crash on another machine, a day",
+        )
+        with self._transaction():
+            mine = take(self._connection, run_id, now=now, stale=_STALE, taken=taken)
+        try:
+            yield
+        finally:
+            with suppress(AuditError), self._transaction():  # the next to look sees that we ended
+                give_back(self._connection, run_id, mine)
 
     def begin(self, run: Run, accounts: Sequence[Account]) -> None:
         """Commit the run and its accounts, each still unread."""
@@ -207,6 +226,29 @@ class SqliteRunStore:
         )
         return parse_run(row, tuple(parse_source(source) for source in sources))
 
+    def check_whole(self) -> None:
+        """Raise AuditError where the file is damaged."""
+        try:
+            [(found,)] = self._connection.execute("PRAGMA quick_check(1)")
+            found = " ".join(str(found).split())
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            raise damaged(self._path, found)
+
+    def unread(self, run_id: str, unfinished: str) -> frozenset[AccountId]:
+        """Return the accounts of a run that were not read to their end.
+
+        Those that were never begun, and those of which an error has the code `unfinished`.
+        """
+        rows = self._select(
+            "SELECT id FROM account WHERE run_id = ? AND (outcome IS NULL OR EXISTS"
+            " (SELECT 1 FROM json_each(errors) WHERE value ->> 'code' = ?))",
+            run_id,
+            unfinished,
+        )
+        return frozenset(AccountId(row["id"]) for row in rows)
+
     def judged(self, run_id: str) -> bool:
         """Whether the judgement of the run was recorded; a scan that was killed has none."""
         row = next(self._select("SELECT judged FROM main.run WHERE id = ?", run_id))
@@ -270,8 +312,12 @@ class SqliteRunStore:
         except sqlite3.OperationalError as error:  # the disk, the lock; a bug is another error
             raise AuditError(
                 f"the store {self._path} can't be written: {error}",
-                hint="free the disk or the lock, and scan again",
+                hint="free the disk or the lock, and scan again; --resume goes on with a run",
             ) from None
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            raise damaged(self._path, str(error)) from None
 
     def _insert(self, table: str, row: dict[str, object]) -> None:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))

@@ -191,10 +191,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
         raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
     missing = _TABLES - _names(connection) if version == VERSION else frozenset()
     if missing:
-        raise AuditError(
-            f"{path} is damaged: it lacks {', '.join(sorted(missing))}",
-            hint="choose another --output, or restore it",
-        )
+        raise damaged(path, f"it lacks {', '.join(sorted(missing))}")
     if version > VERSION:
         raise AuditError(
             f"{path} was written by a later iamaudit",
@@ -215,6 +212,14 @@ def _names(connection: sqlite3.Connection) -> frozenset[str]:
 
 def _unusable(path: Path, reason: str) -> AuditError:
     return AuditError(f"the store {path} can't be used: {reason}", hint="choose another --output")
+
+
+def damaged(path: Path, reason: str) -> AuditError:
+    """Return what is to be said of a file that is not whole."""
+    return AuditError(
+        f"the store {path} is damaged: {reason}",
+        hint="restore it from a copy, or choose another --output and scan again",
+    )
 
 
 def _on_network(path: Path) -> bool:

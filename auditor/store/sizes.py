@@ -13,3 +13,11 @@ def user_counts(connection: sqlite3.Connection) -> dict[AccountId, int]:
         (OutcomeKind.AUDITED,),
     )
     return {AccountId(account_id): users for account_id, users in rows}
+
+
+def keys_read(connection: sqlite3.Connection, run_id: str) -> int:
+    """Return how many keys of a run were read."""
+    [(keys,)] = connection.execute(
+        "SELECT coalesce(sum(keys), 0) FROM account WHERE run_id = ?", (run_id,)
+    )
+    return int(keys)

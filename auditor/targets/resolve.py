@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
-from auditor.model.account import Account, AccountId, AccountState
+from auditor.model.account import EXCLUDED, Account, AccountId, AccountState
 from auditor.model.permission import ORGANIZATION_ACTIONS
 from auditor.model.unknown import Unknown
 from auditor.ports import Caller, Organizations
@@ -77,7 +77,7 @@ def _merge(first: Account, second: Account) -> Account:
 
 def _with_skip(account: Account, *, excluded: bool) -> Account:
     if excluded:
-        return replace(account, skip="excluded")
+        return replace(account, skip=EXCLUDED)
     if account.state not in {None, AccountState.ACTIVE}:
         return replace(account, skip=str(account.state).lower().replace("_", " "))
     return account
@@ -107,7 +107,7 @@ def _unreadable(failure: AwsFailure, parent_id: str | None) -> AuditError:
 
 
 def _nothing_left(accounts: list[Account]) -> AuditError:
-    if any(account.skip == "excluded" for account in accounts):
+    if any(account.skip == EXCLUDED for account in accounts):
         return AuditError("--exclude leaves no account to audit", hint="exclude less")
     return NothingAuditedError(
         f"none of the {len(accounts)} accounts found is active",

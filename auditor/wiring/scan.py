@@ -1,6 +1,7 @@
 """`scan`: read, store, judge, report."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from auditor.config import ScanOptions
 from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
 from auditor.engine.refresh import last_uses
-from auditor.engine.scan import Scan
+from auditor.engine.scan import Ended, Scan
 from auditor.engine.sizes import Measure, users_in
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError
@@ -33,7 +34,7 @@ from auditor.store.output import Output
 from auditor.store.proposals import proposals
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
-from auditor.store.sizes import user_counts
+from auditor.store.sizes import keys_read, user_counts
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.changes import changes_since, find_baseline
@@ -41,8 +42,11 @@ from auditor.wiring.cluster import on_cluster
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
+from auditor.wiring.resume import left_to_read, unfinished
 
 _ACCOUNTS_AT_ONCE = 15
+_MOST_TOLD_AT_ONCE = 2500
+"""Keys that are judged and reported after Ctrl-C: who stops a scan waits for no more than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +56,10 @@ class ScanResult:
     document: ReportStream
     folder: Path
     """Where the reports are: the link to the latest run where there could be one."""
-    interrupted: bool
+    ended: Ended
     plan: Plan | None
     """Where one was asked for."""
+    run_id: str
     output: Output
     store: SqliteRunStore
 
@@ -73,15 +78,19 @@ def new_run_id(now: datetime) -> str:
 async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock) -> ScanResult:
     """Scan, judge and report; raise AuditError where that can't be done.
 
-    Policies, LISTs, the run to compare with, credentials and the output folder are tried before
-    anything is written. On
-    interruption what was read is kept and reported.
+    Policies, LISTs, the runs to go on with or to compare with, credentials and the output folder
+    are tried before anything is written. What was read is kept and reported where the scan is
+    interrupted, and where the caller's credentials end.
     """
     policies = load_policies(options.policies)
     include = parse_list(options.accounts, option="--accounts")
     exclude = parse_list(options.exclude, option="--exclude")
     output = Output(options.output)
     output.check()
+    begun = None
+    if options.resume is not None:
+        begun = unfinished(output.store, options.resume, options, policies)
+        run_id = begun.id
     earlier = None if options.baseline is None else find_baseline(output.store, options.baseline)
     aws = Aws(
         options.connection,
@@ -103,61 +112,115 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
             facts=frozenset().union(*(policy.facts for policy in policies)),
         )
         output.prepare()
-        run = _new_run(run_id, options, policies, caller, clock.now())
         store = SqliteRunStore(output.store)
         try:
-            store.begin(run, accounts)
-            interrupted = await Scan(
-                auditing,
-                store=store,
-                run_id=run_id,
-                tally=tally,
-                sizes=user_counts(store.connection),
-                measure=_measure(options, aws),
-            ).read(accounts)
-            store.finish(
-                replace(
-                    run,
-                    finished_at=None if interrupted else clock.now(),
-                    api_calls=dict(tally.calls),
-                    throttled=tally.throttles,
+            with store.lease(run_id, now=clock.now()):
+                if begun is None:
+                    run = _new_run(run_id, options, policies, caller, clock.now())
+                    store.begin(run, accounts)
+                    left: Sequence[Account] = accounts
+                else:
+                    run, left = begun, left_to_read(store, begun, accounts, caller)
+                reading = Scan(
+                    auditing,
+                    store=store,
+                    run_id=run_id,
+                    tally=tally,
+                    sizes=user_counts(store.connection),
+                    measure=_measure(options, aws),
                 )
-            )
-            try:
-                document = _judge(store, run, policies, earlier)
-                made = None
-                if options.planning is not None and not interrupted:
-                    if options.from_report:
-                        await _ask_again(aws, store, run, accounts)
-                        document = _judge(store, run, policies, earlier)
-                    made = _plan(
-                        store,
-                        output,
-                        run,
-                        options.planning,
-                        own_key_ids=aws.known_key_ids(),
-                        now=clock.now(),
-                    )
-                told: ReportStream = MaskedReport(document) if options.mask_keys else document
-                write_reports(output, told, run_id, options.formats, options.templates)
-                folder = output.link_latest(run_id)
-            except AuditError as error:
-                if not interrupted:
-                    raise
-                raise InterruptedAuditError(
-                    f"interrupted, and not reported: {error}",
-                    hint=f"what was read is kept in {output.store}",
-                ) from None
+                ended = await reading.read(left)
+                store.finish(_ended(run, tally, None if ended.early else clock.now()))
+                scanned = _Scanned(
+                    options=options,
+                    aws=aws,
+                    store=store,
+                    output=output,
+                    run=run,
+                    policies=policies,
+                    accounts=accounts,
+                    earlier=earlier,
+                )
+                return await scanned.result(ended, now=clock.now())
         except BaseException:
             store.close()
             raise
-    return ScanResult(
-        document=told,
-        folder=folder,
-        interrupted=interrupted,
-        plan=made,
-        output=output,
-        store=store,
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scanned:
+    """A run whose accounts were read, to be judged, planned for and reported."""
+
+    options: ScanOptions
+    aws: Aws
+    store: SqliteRunStore
+    output: Output
+    run: Run
+    policies: Sequence[CompiledPolicy]
+    accounts: Sequence[Account]
+    earlier: str | None
+
+    async def result(self, ended: Ended, *, now: datetime) -> ScanResult:
+        """Return the result; raise AuditError where it can't be told."""
+        if ended.interrupted:
+            self._check_soon_told()
+        try:
+            document = self._judged()
+            plan = None
+            if self.options.planning is not None and not ended.early:
+                if self.options.from_report:
+                    await _ask_again(self.aws, self.store, self.run, self.accounts)
+                    document = self._judged()
+                plan = _plan(
+                    self.store,
+                    self.output,
+                    self.run,
+                    self.options.planning,
+                    own_key_ids=self.aws.known_key_ids(),
+                    now=now,
+                )
+            formats, templates = self.options.formats, self.options.templates
+            told: ReportStream = MaskedReport(document) if self.options.mask_keys else document
+            write_reports(self.output, told, self.run.id, formats, templates)
+            folder = self.output.link_latest(self.run.id)
+        except AuditError as error:
+            if not ended.early:
+                raise
+            raise InterruptedAuditError(
+                f"interrupted, and not reported: {error}",
+                hint=f"what was read is kept in {self.output.store}",
+            ) from None
+        return ScanResult(
+            document=told,
+            folder=folder,
+            ended=ended,
+            plan=plan,
+            output=self.output,
+            store=self.store,
+            run_id=self.run.id,
+        )
+
+    def _check_soon_told(self) -> None:
+        """Raise InterruptedAuditError where so much was read that the telling would take long."""
+        keys = keys_read(self.store.connection, self.run.id)
+        if keys > _MOST_TOLD_AT_ONCE:
+            raise InterruptedAuditError(
+                f"interrupted; the {keys:,} keys that were read are kept in {self.output.store}",
+                hint=f"the same command with --resume {self.run.id} goes on;"
+                f" iamaudit report --run {self.run.id} tells what there is",
+            )
+
+    def _judged(self) -> StoredReport:
+        return _judge(self.store, self.run, self.policies, self.earlier)
+
+
+def _ended(run: Run, tally: Tally, finished_at: datetime | None) -> Run:
+    """Return the run with what it took, before it was cut off as well."""
+    return replace(
+        run,
+        finished_at=finished_at,
+        api_calls=Counter(run.api_calls) + tally.calls,
+        throttled=run.throttled + tally.throttles,
     )
 
 

@@ -15,7 +15,7 @@ from auditor.engine.cluster import Read
 from auditor.engine.in_process import InProcess
 from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError
+from auditor.errors import AuditError, SignedOutError
 from auditor.model.account import Account
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.wiring.clock import SystemClock
@@ -101,6 +101,7 @@ class ScanPlugin(WorkerPlugin):
     async def read(self, account: Account, waiting: int) -> Read:
         """Read one account; what was read until `interrupt` where that comes first."""
         kept: list[AccountInventory] = []
+        signed_out = None
 
         async def keep(inventory: AccountInventory) -> None:
             kept.append(inventory)
@@ -113,9 +114,13 @@ class ScanPlugin(WorkerPlugin):
                 self._scopes.add(scope)
                 try:
                     await self._in_process.audit(account, keep, waiting=waiting)
+                except SignedOutError as error:
+                    signed_out = str(error)
                 finally:
                     self._scopes.discard(scope)
-        return Read(inventory=kept[0] if kept else None, counts=self._tally.take())
+        return Read(
+            inventory=kept[0] if kept else None, signed_out=signed_out, counts=self._tally.take()
+        )
 
     def interrupt(self) -> None:
         """Let all reading end with what it has."""

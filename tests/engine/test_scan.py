@@ -37,13 +37,13 @@ async def scan(
     store = SavedAccounts()
     tally = Tally()
     auditing = InProcess(sessions, concurrency=concurrency, tally=tally, clock=FakeClock())
-    interrupted = await Scan(
+    ended = await Scan(
         auditing,
         store=store,  # type: ignore[arg-type]  # only save() is asked for
         run_id="run-1",
         tally=tally,
     ).read(accounts)
-    return store.saved, interrupted
+    return store.saved, ended.interrupted
 
 
 async def test_every_account_is_saved_with_its_outcome() -> None:

@@ -11,6 +11,8 @@ from botocore.exceptions import (
 )
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from auditor.aws.connection import ANSWER_READ_TIMEOUTS
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of a body; more is a failure."""
 _LARGEST_HEAD = 64 * 1024
@@ -29,18 +31,20 @@ class Answer(NamedTuple):
 class Connection(asyncio.Protocol):
     """An open connection; `url` is named in what it raises, the SDK's own errors.
 
-    One request at a time. `read_timeout` is in seconds without a byte.
+    One request at a time. `read_timeout` is in seconds without a byte; a whole answer may take
+    `ANSWER_READ_TIMEOUTS` times as long.
     """
 
     def __init__(self, url: str, read_timeout: float) -> None:
         self._url = url
         self._read_timeout = read_timeout
+        self._longest = (ANSWER_READ_TIMEOUTS - 1) * read_timeout
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Goes on from one request to the next: a timer for each would cost more than its call."""
-        self._heard_at = 0.0
+        self._asked_at = self._heard_at = 0.0
         self._lost = self._loop.create_future()
         self._parser = HttpResponseParser(self)
         self.idle_since = 0.0
@@ -54,7 +58,7 @@ class Connection(asyncio.Protocol):
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
         """Send a request; the future has the answer, or the error that came instead of one."""
         waiting = self._waiting = self._loop.create_future()
-        self._heard_at = self._loop.time()
+        self._asked_at = self._heard_at = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._read_timeout, self._check_time)
         if self._transport is None or not self.reusable:
@@ -173,7 +177,8 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._waiting is None:
             return
-        left = self._heard_at + self._read_timeout - self._loop.time()
+        end = min(self._heard_at, self._asked_at + self._longest) + self._read_timeout
+        left = end - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)
         else:

@@ -1,0 +1,478 @@
+"""A small AWS in memory that changes while it is read, and remembers all it ever was.
+
+IAM, STS and Organizations as the tool asks for them: pages smaller than asked for, sessions that
+expire, keys that can be changed. What it says is true; lies are the fault server's.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from bench.fake_aws.answers import (
+    IAM,
+    STS,
+    Answer,
+    RefusedError,
+    json_error,
+    members,
+    no_such_entity,
+    xml,
+    xml_error,
+)
+
+MANAGEMENT = "100000000000"
+CALLER_KEY = "AKIACALLERCALLERCALL"
+_ROOT, _UNIT = "r-fa17", "ou-fa17-faultsou"
+_SCOPE = re.compile(r"Credential=([A-Z0-9]+)/[0-9]+/[a-z0-9-]+/([a-z]+)/")
+_QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
+_ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
+_DENIED = RefusedError(403, "AccessDenied", "not authorized to perform this")
+EXPIRED = RefusedError(403, "ExpiredToken", "The security token included in the request is expired")
+
+Form: TypeAlias = Mapping[str, str]
+
+
+@dataclass
+class Key:
+    id: str
+    created: datetime
+    active: bool
+    used: datetime | None
+    ever: set[tuple[bool, datetime | None]] = field(default_factory=set)
+    """Every state that it ever had: whether active, and its last use."""
+
+    def __post_init__(self) -> None:
+        self.note()
+
+    def note(self) -> None:
+        self.ever.add((self.active, self.used))
+
+
+@dataclass
+class User:
+    name: str
+    created: datetime
+    password: bool
+    admin: bool
+    quarantined: bool
+    keys: list[Key]
+
+
+@dataclass
+class CloudAccount:
+    id: str
+    users: dict[str, User]
+    root_key: bool
+    has_role: bool = True
+    suspended: bool = False
+    page: int = 3
+    unit: bool = False
+    touched: set[str] = field(default_factory=set)
+    """Names and key ids of whatever came, went or changed since the cloud began."""
+    ever: dict[str, tuple[str, Key]] = field(default_factory=dict)
+    """Every key that ever was, by id, with its user."""
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:iam::{self.id}"
+
+    def keep(self, user: User, key: Key) -> None:
+        self.ever[key.id] = (user.name, key)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, as far as a fault may look at it."""
+
+    service: str
+    operation: str
+    account: str
+    form: Form
+
+
+class Cloud:
+    """An organization of a few accounts, made by a seed."""
+
+    def __init__(
+        self, seed: int, *, accounts: int, users: int, now: datetime, least: int = 0
+    ) -> None:
+        self.now = now.replace(microsecond=0)
+        self._dice = Random(seed)  # noqa: S311
+        self._serial = 0
+        self.session_calls = 10**9
+        """Calls that a session lasts, whatever was said of its end."""
+        self.lifetime = timedelta(hours=1)
+        self._sessions: dict[str, tuple[str, int, datetime]] = {}
+        self.assumed = 0
+        self.calls: list[Asked] = []
+        self.accounts: dict[str, CloudAccount] = {}
+        for number in range(accounts):
+            self._add_account(f"{int(MANAGEMENT) + number:012}", self._dice.randint(least, users))
+
+    def _add_account(self, account_id: str, users: int) -> None:
+        account = CloudAccount(
+            id=account_id,
+            users={},
+            root_key=self._dice.random() < 0.3,
+            page=self._dice.randint(2, 5),
+            unit=self._dice.random() < 0.5,
+        )
+        self.accounts[account_id] = account
+        for _ in range(users):
+            self.add_user(account)
+        account.touched.clear()
+
+    def add_user(self, account: CloudAccount) -> User:
+        self._serial += 1
+        dice = self._dice
+        user = User(
+            name=f"user-{self._serial:04}",
+            created=self._ago(dice.randint(100, 900)),
+            password=dice.random() < 0.3,
+            admin=dice.random() < 0.2,
+            quarantined=dice.random() < 0.15,
+            keys=[],
+        )
+        account.users[user.name] = user
+        account.touched.add(user.name)
+        for _ in range(dice.choice([0, 1, 1, 1, 2])):
+            self.add_key(account, user)
+        return user
+
+    def add_key(self, account: CloudAccount, user: User) -> Key:
+        self._serial += 1
+        dice = self._dice
+        age = dice.randint(1, 600)
+        key = Key(
+            id=f"AKIA{account.id}{self._serial:04}",
+            created=self._ago(age),
+            active=dice.random() < 0.75,
+            used=self._ago(dice.randint(0, age)) if dice.random() < 0.7 else None,
+        )
+        user.keys.append(key)
+        account.touched.add(key.id)
+        account.keep(user, key)
+        return key
+
+    def _ago(self, days: int) -> datetime:
+        return self.now - timedelta(days=days, seconds=self._dice.randint(0, 80_000))
+
+    def change(self, dice: Random) -> str:
+        """Let something happen to the organization; return what."""
+        account = dice.choice([*self.accounts.values()])
+        names = sorted(account.users)
+        what = dice.choice(["user comes", "user goes", "key comes", "key goes", "key is used"])
+        if what == "user comes":
+            self.add_user(account)
+            return what
+        if not names:
+            return "nothing"
+        user = account.users[dice.choice(names)]
+        if what == "user goes":
+            del account.users[user.name]
+            account.touched |= {user.name, *(key.id for key in user.keys)}
+        elif what == "key comes" and len(user.keys) < 2:
+            self.add_key(account, user)
+        elif user.keys:
+            key = dice.choice(user.keys)
+            account.touched.add(key.id)
+            if what == "key goes":
+                user.keys.remove(key)
+            else:
+                key.used = self.now
+                key.note()
+        return what
+
+    # Answers.
+
+    def asked(self, head: bytes, body: bytes) -> Asked:
+        """Return what a request asks for."""
+        text = head.decode("latin-1")
+        found = _SCOPE.search(text)
+        key, service = (found[1], found[2]) if found else ("", "")
+        target = re.search(r"(?i)x-amz-target: *(\S+)", text)
+        if target:
+            form: Form = {name: str(value) for name, value in json.loads(body or b"{}").items()}
+            operation = target[1].rpartition(".")[2]
+        else:
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+            operation = form.get("Action", "")
+        account = MANAGEMENT if key == CALLER_KEY else self.owner(key)
+        return Asked(service, operation, account, form)
+
+    def answer(self, head: bytes, asked: Asked) -> Answer:
+        """Answer a request truly."""
+        self.calls.append(asked)
+        json_spoken = asked.service == "organizations"
+        try:
+            self._check_session(head, asked)
+            if asked.service == "sts":
+                return 200, xml(asked.operation, STS, _STS[asked.operation](self, asked))
+            if json_spoken:
+                return 200, json.dumps(_ORGANIZATIONS[asked.operation](self, asked.form))
+            account = self.accounts[asked.account]
+            if account.suspended:
+                raise _DENIED
+            result = _IAM[asked.operation](self, account, asked.form)
+            return 200, xml(asked.operation, IAM, result)
+        except RefusedError as refused:
+            return json_error(refused) if json_spoken else xml_error(refused)
+
+    def _check_session(self, head: bytes, asked: Asked) -> None:
+        found = _SCOPE.search(head.decode("latin-1"))
+        key = found[1] if found else ""
+        if key == CALLER_KEY:
+            return
+        if key not in self._sessions:
+            raise RefusedError(403, "InvalidClientTokenId", "The security token is invalid.")
+        account, left, until = self._sessions[key]
+        if left <= 0 or datetime.now(UTC) > until:
+            raise EXPIRED
+        self._sessions[key] = account, left - 1, until
+
+    def owner(self, key: str) -> str:
+        """Return the account that a session's key acts in."""
+        return self._sessions[key][0] if key in self._sessions else ""
+
+    def assume_role(self, asked: Asked) -> str:
+        account_id = asked.form["RoleArn"].split(":")[4]
+        account = self.accounts.get(account_id)
+        if account is None or not account.has_role:
+            raise _DENIED
+        self.assumed += 1
+        key = f"ASIA{self.assumed:016}"
+        until = datetime.now(UTC) + self.lifetime
+        self._sessions[key] = account_id, self.session_calls, until
+        role = asked.form["RoleArn"].rpartition("/")[2]
+        return (
+            f"<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s{key}"
+            f"</SecretAccessKey><SessionToken>t{key}</SessionToken>"
+            f"<Expiration>{until.isoformat()}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>"
+            f"AROA:x</AssumedRoleId><Arn>arn:aws:sts::{account_id}:assumed-role/{role}/x</Arn>"
+            "</AssumedRoleUser>"
+        )
+
+    def page(self, account: CloudAccount, form: Form) -> tuple[list[User], str]:
+        """Return the users after the marker, and the end of the page."""
+        names = sorted(account.users)
+        after = [name for name in names if name > form.get("Marker", "")]
+        shown = after[: account.page]
+        more = len(after) > len(shown)
+        end = f"<Marker>{shown[-1]}</Marker>" if more else ""
+        truncated = f"<IsTruncated>{str(more).lower()}</IsTruncated>{end}"
+        return [account.users[name] for name in shown], truncated
+
+    def user(self, account: CloudAccount, form: Form) -> User:
+        name = form.get("UserName", "")
+        if name not in account.users:
+            raise no_such_entity(f"user with name {name}")
+        return account.users[name]
+
+    def key(self, account: CloudAccount, form: Form) -> Key:
+        user = self.user(account, form)
+        for key in user.keys:
+            if key.id == form["AccessKeyId"]:
+                return key
+        raise no_such_entity(f"Access Key with id {form['AccessKeyId']}")
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _caller(_: Cloud, __: Asked) -> str:
+    arn = f"arn:aws:iam::{MANAGEMENT}:user/auditor"
+    return f"<Arn>{arn}</Arn><UserId>AIDA</UserId><Account>{MANAGEMENT}</Account>"
+
+
+def _list_users(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    users, end = cloud.page(account, form)
+    return f"<Users>{members([_user(account, user) for user in users])}</Users>{end}"
+
+
+def _user(account: CloudAccount, user: User) -> str:
+    return (
+        f"<Path>/</Path><UserName>{user.name}</UserName><UserId>AIDA{user.name}</UserId>"
+        f"<Arn>{account.arn}:user/{user.name}</Arn><CreateDate>{_time(user.created)}</CreateDate>"
+    )
+
+
+def _list_access_keys(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    user = cloud.user(account, form)
+    keys = [
+        f"<UserName>{user.name}</UserName><AccessKeyId>{key.id}</AccessKeyId>"
+        f"<Status>{_status(key)}</Status><CreateDate>{_time(key.created)}</CreateDate>"
+        for key in user.keys
+    ]
+    return f"<AccessKeyMetadata>{members(keys)}</AccessKeyMetadata><IsTruncated>false</IsTruncated>"
+
+
+def _status(key: Key) -> str:
+    return "Active" if key.active else "Inactive"
+
+
+def _last_used(_: Cloud, account: CloudAccount, form: Form) -> str:
+    name, key = account.ever.get(form["AccessKeyId"], ("", None))
+    if key is not None and name in account.users and key in account.users[name].keys:
+        at = f"<LastUsedDate>{_time(key.used)}</LastUsedDate>" if key.used else ""
+        service = "s3" if key.used else "N/A"
+        return (
+            f"<UserName>{name}</UserName><AccessKeyLastUsed>{at}"
+            f"<ServiceName>{service}</ServiceName><Region>{service}</Region>"
+            "</AccessKeyLastUsed>"
+        )
+    raise _DENIED  # what IAM says of a key that it does not know
+
+
+_COLUMNS = (
+    "user,arn,user_creation_time,password_enabled,mfa_active,access_key_1_active,"
+    "access_key_1_last_rotated,access_key_1_last_used_date,access_key_1_last_used_region,"
+    "access_key_1_last_used_service,access_key_2_active,access_key_2_last_rotated,"
+    "access_key_2_last_used_date,access_key_2_last_used_region,access_key_2_last_used_service"
+)
+_NO_SLOT = "false,N/A,N/A,N/A,N/A"
+
+
+def _report(_: Cloud, account: CloudAccount, __: Form) -> str:
+    root = "true,2024-01-02T03:04:05Z,N/A,N/A,N/A" if account.root_key else _NO_SLOT
+    rows = [
+        _COLUMNS,
+        f"<root_account>,{account.arn}:root,2020-01-02T03:04:05Z,not_supported,true,{root},"
+        f"{_NO_SLOT}",
+    ]
+    for user in account.users.values():
+        slots = [
+            f"{str(key.active).lower()},{_time(key.created)},"
+            + (f"{_time(key.used)},s3,s3" if key.used else "N/A,N/A,N/A")
+            for key in user.keys
+        ]
+        rows.append(
+            f"{user.name},{account.arn}:user/{user.name},{_time(user.created)},"
+            f"{str(user.password).lower()},false,{','.join([*slots, _NO_SLOT, _NO_SLOT][:2])}"
+        )
+    content = b64encode("\n".join(rows).encode()).decode()
+    at = _time(datetime.now(UTC))
+    return f"<Content>{content}</Content><GeneratedTime>{at}</GeneratedTime>"
+
+
+def _details(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    users, end = cloud.page(account, form)
+    listed = [_user(account, user) + _policies(user) for user in users]
+    return f"<UserDetailList>{members(listed)}</UserDetailList><GroupDetailList/><Policies/>{end}"
+
+
+def _policies(user: User) -> str:
+    arns = [*([_ADMIN] if user.admin else []), *([_QUARANTINE] if user.quarantined else [])]
+    attached = members([f"<PolicyArn>{arn}</PolicyArn>" for arn in arns])
+    return (
+        "<UserPolicyList/><GroupList/><Tags/>"
+        f"<AttachedManagedPolicies>{attached}</AttachedManagedPolicies>"
+    )
+
+
+def _summary(_: Cloud, account: CloudAccount, __: Form) -> str:
+    numbers = {"Users": len(account.users), "AccountAccessKeysPresent": int(account.root_key)}
+    entries = [f"<entry><key>{n}</key><value>{v}</value></entry>" for n, v in numbers.items()]
+    return f"<SummaryMap>{''.join(entries)}</SummaryMap>"
+
+
+def _login_profile(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    user = cloud.user(account, form)
+    if not user.password:
+        raise no_such_entity(f"Login Profile for User {user.name}")
+    made = _time(user.created)
+    return f"<LoginProfile><UserName>{user.name}</UserName><CreateDate>{made}</CreateDate></LoginProfile>"  # noqa: E501
+
+
+def _entities(_: Cloud, account: CloudAccount, form: Form) -> str:
+    if form["PolicyArn"] != _QUARANTINE:
+        raise no_such_entity("policy")
+    users = [f"<UserName>{u.name}</UserName>" for u in account.users.values() if u.quarantined]
+    return f"<PolicyUsers>{members(users)}</PolicyUsers><IsTruncated>false</IsTruncated>"
+
+
+def _user_tags(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    cloud.user(account, form)
+    return "<Tags/><IsTruncated>false</IsTruncated>"
+
+
+def _user_policies(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    quarantined = cloud.user(account, form).quarantined
+    name = "AWSCompromisedKeyQuarantineV3"
+    one = f"<PolicyName>{name}</PolicyName><PolicyArn>{_QUARANTINE}</PolicyArn>"
+    attached = members([one] if quarantined else [])
+    return f"<AttachedPolicies>{attached}</AttachedPolicies><IsTruncated>false</IsTruncated>"
+
+
+def _update_key(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    key = cloud.key(account, form)
+    key.active = form["Status"] == "Active"
+    key.note()
+    return ""
+
+
+def _delete_key(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    key = cloud.key(account, form)
+    cloud.user(account, form).keys.remove(key)
+    return ""
+
+
+def _roots(_: Cloud, __: Form) -> dict[str, Any]:
+    return {"Roots": [{"Id": _ROOT, "Name": "Root"}]}
+
+
+def _units(_: Cloud, form: Form) -> dict[str, Any]:
+    unit = {"Id": _UNIT, "Name": "workload"}
+    return {"OrganizationalUnits": [unit] if form["ParentId"] == _ROOT else []}
+
+
+def _unit_described(_: Cloud, form: Form) -> dict[str, Any]:
+    return {"OrganizationalUnit": {"Id": form["OrganizationalUnitId"], "Name": "workload"}}
+
+
+def _parents(_: Cloud, __: Form) -> dict[str, Any]:
+    return {"Parents": [{"Id": _ROOT, "Type": "ROOT"}]}
+
+
+def _accounts_below(cloud: Cloud, form: Form) -> dict[str, Any]:
+    found = [a for a in cloud.accounts.values() if a.unit == (form["ParentId"] == _UNIT)]
+    start = int(form.get("NextToken", "0"))
+    more = {"NextToken": str(start + 2)} if start + 2 < len(found) else {}
+    shown = [{"Id": a.id, "Name": f"n-{a.id}", "State": "ACTIVE"} for a in found[start : start + 2]]
+    return {"Accounts": shown, **more}
+
+
+_STS: Mapping[str, Callable[[Cloud, Asked], str]] = {
+    "GetCallerIdentity": _caller,
+    "AssumeRole": Cloud.assume_role,
+}
+_IAM: Mapping[str, Callable[[Cloud, CloudAccount, Form], str]] = {
+    "ListUsers": _list_users,
+    "ListAccessKeys": _list_access_keys,
+    "GetAccessKeyLastUsed": _last_used,
+    "GenerateCredentialReport": lambda *_: "<State>COMPLETE</State>",
+    "GetCredentialReport": _report,
+    "GetAccountAuthorizationDetails": _details,
+    "GetAccountSummary": _summary,
+    "GetLoginProfile": _login_profile,
+    "ListEntitiesForPolicy": _entities,
+    "ListUserTags": _user_tags,
+    "ListAttachedUserPolicies": _user_policies,
+    "UpdateAccessKey": _update_key,
+    "DeleteAccessKey": _delete_key,
+}
+_ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
+    "ListRoots": _roots,
+    "ListOrganizationalUnitsForParent": _units,
+    "DescribeOrganizationalUnit": _unit_described,
+    "ListParents": _parents,
+    "ListAccountsForParent": _accounts_below,
+}
+UNIT = _UNIT
+CHANGES = frozenset({"UpdateAccessKey", "DeleteAccessKey"})

@@ -1,0 +1,68 @@
+"""What can go wrong, by name; and what AWS says where it refuses."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from bench.fake_aws.answers import RefusedError
+from tests.faults.cloud import EXPIRED
+
+
+class Fault(StrEnum):
+    """What can go wrong, by what is seen of it."""
+
+    THROTTLED = "throttled"
+    TOO_MANY = "429 with Retry-After"
+    ERROR = "500 with an error document"
+    UNAVAILABLE = "503 with an HTML page"
+    BARE = "500 without a body"
+    DENIED = "denied"
+    EXPIRED = "expired token"
+    SKEWED = "clock skew"
+    SUSPENDED = "account suspended"
+    RESET_BEFORE = "reset before the answer"
+    RESET_UNHEARD = "reset after the deed, before the answer"
+    RESET_DURING = "reset during the body"
+    RESET_AFTER = "reset after the body"
+    CLOSED = "closed before the answer"
+    HANGS = "hangs"
+    HANGS_MIDWAY = "hangs in the body"
+    DRIPS = "slow drip"
+    DRIPS_FOREVER = "endless drip"
+    CUT = "truncated body"
+    CUT_CHUNKS = "truncated chunks"
+    UNENDED = "body that ends with the connection"
+    CHUNKED = "body in chunks"
+    EMPTY = "200 without a body"
+    HTML = "200 with an HTML page"
+    JSON = "200 in the other protocol"
+    WRONG_TYPE = "wrong content type"
+    TWICE = "answer sent twice"
+    NO_DATES = "malformed dates"
+    SAME_MARKER = "repeated marker"
+    ENDLESS_SAME = "endless markers, same page"
+    ENDLESS_EMPTY = "endless markers, empty pages"
+    NO_MARKER = "truncated without a marker"
+    OVERLAP = "overlapping pages"
+    IN_PROGRESS = "report in progress"
+    REPORT_EXPIRED = "report expired"
+    REPORT_MISSING = "report missing"
+
+
+REFUSALS: Mapping[Fault, RefusedError] = {
+    Fault.THROTTLED: RefusedError(400, "Throttling", "Rate exceeded"),
+    Fault.TOO_MANY: RefusedError(429, "TooManyRequestsException", "Too many requests"),
+    Fault.ERROR: RefusedError(500, "InternalFailure", "An internal error occurred"),
+    Fault.DENIED: RefusedError(403, "AccessDenied", "not authorized to perform this"),
+    Fault.EXPIRED: EXPIRED,
+    Fault.SKEWED: RefusedError(
+        403, "SignatureDoesNotMatch", "Signature not yet current: 20301124T120000Z is still later"
+    ),
+    Fault.REPORT_EXPIRED: RefusedError(410, "ReportExpired", "The credential report has expired"),
+    Fault.REPORT_MISSING: RefusedError(410, "ReportNotPresent", "No report is present"),
+}
+HARMLESS = frozenset(
+    {Fault.RESET_AFTER, Fault.UNENDED, Fault.CHUNKED, Fault.WRONG_TYPE, Fault.DRIPS}
+)
+"""After these the answer is whole, and must be taken as such."""
+UNDONE = frozenset({*REFUSALS, Fault.UNAVAILABLE, Fault.BARE, Fault.RESET_BEFORE, Fault.HANGS})
+"""The cloud never hears of a request that one of these strikes."""

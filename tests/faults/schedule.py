@@ -1,0 +1,131 @@
+"""What goes wrong in one run, drawn from a seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+from tests.faults.cloud import Asked, Cloud
+from tests.faults.kinds import HARMLESS, Fault
+from tests.faults.server import Rule
+
+_PAGED = ("ListUsers", "ListAccessKeys", "GetAccountAuthorizationDetails", "ListAccountsForParent")
+_ORGANIZATIONS = ("ListRoots", "ListAccountsForParent", "ListOrganizationalUnitsForParent")
+_IAM = (
+    *("ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed", "GetAccountAuthorizationDetails"),
+    *("GenerateCredentialReport", "GetCredentialReport", "GetAccountSummary", "GetLoginProfile"),
+)
+_WRITES = ("UpdateAccessKey", "ListAccessKeys", "GetAccessKeyLastUsed", "AssumeRole")
+_WHERE: Mapping[Fault, tuple[str, ...]] = {
+    Fault.SAME_MARKER: _PAGED,
+    Fault.ENDLESS_SAME: _PAGED,
+    Fault.ENDLESS_EMPTY: _PAGED,
+    Fault.NO_MARKER: _PAGED,
+    Fault.OVERLAP: _PAGED,
+    Fault.IN_PROGRESS: ("GenerateCredentialReport",),
+    Fault.REPORT_EXPIRED: ("GetCredentialReport",),
+    Fault.REPORT_MISSING: ("GetCredentialReport",),
+    Fault.NO_DATES: ("ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed", "AssumeRole"),
+    Fault.SUSPENDED: _IAM,
+    Fault.TWICE: _IAM,
+}
+"""Operations that a fault has a meaning for; the others may strike any."""
+_SELDOM = {Fault.DRIPS_FOREVER: 0.15, Fault.HANGS: 0.4, Fault.HANGS_MIDWAY: 0.4}
+"""Those that take long to be noticed."""
+_SOON_OVER = frozenset(
+    {
+        *(Fault.THROTTLED, Fault.TOO_MANY, Fault.ERROR, Fault.UNAVAILABLE, Fault.BARE),
+        *(Fault.RESET_BEFORE, Fault.RESET_UNHEARD, Fault.RESET_DURING, Fault.CLOSED),
+        *(Fault.CUT_CHUNKS, Fault.EXPIRED),
+    }
+)
+"""What must cost nothing, if it strikes once in a while: the call is sent again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """All that goes wrong in one run."""
+
+    rules: tuple[Rule, ...]
+    changes: Mapping[int, int]
+    """Seeds of changes of the organization, by the number of the request before which they come."""
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing may be missing in spite of it."""
+        few = {rule.fault for rule in self.rules if rule.count > 1}
+        once = [rule.fault for rule in self.rules if rule.count == 1]
+        return few <= HARMLESS and HARMLESS.union(_SOON_OVER).issuperset(once) and len(once) < 3
+
+    def happen(self, cloud: Cloud, number: int) -> None:
+        """Let happen what comes before a request."""
+        if number in self.changes:
+            cloud.change(Random(self.changes[number]))  # noqa: S311
+
+    def __str__(self) -> str:
+        told = [
+            f"{rule.fault} {'always' if rule.count > 10**6 else rule.count} from {rule.first}"
+            f" on {','.join(sorted(rule.operations or ['all']))} of {rule.account or 'all'}"
+            for rule in self.rules
+        ]
+        return "; ".join([*told, f"changes before {sorted(self.changes)}"])
+
+
+def drawn(dice: Random, cloud: Cloud) -> Schedule:
+    """Draw what goes wrong in a scan."""
+    faults = [fault for fault in Fault if fault not in _SELDOM or dice.random() < _SELDOM[fault]]
+    rules = tuple(_rule(dice, dice.choice(faults), cloud) for _ in range(dice.choice([1, 1, 2, 3])))
+    changes = {dice.randint(0, 60): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2, 6]))}
+    return Schedule(rules=rules, changes=changes)
+
+
+def drawn_for_changes(dice: Random, cloud: Cloud) -> Schedule:
+    """Draw what goes wrong in an apply or undo."""
+    faults = [
+        fault for fault in Fault if fault not in _WHERE and fault not in {Fault.DRIPS_FOREVER}
+    ]
+    rules = tuple(
+        Rule(
+            fault=dice.choice(faults),
+            operations=frozenset([dice.choice(_WRITES)]),
+            first=dice.randint(0, 3),
+            count=dice.choice([1, 1, 2, 3, 10]),
+        )
+        for _ in range(dice.choice([1, 1, 2, 3]))
+    )
+    changes = {dice.randint(0, 12): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2]))}
+    return Schedule(rules=rules, changes=changes)
+
+
+def _rule(dice: Random, fault: Fault, cloud: Cloud) -> Rule:
+    somewhere = dice.choice([*cloud.accounts])
+    operation = dice.choice(_WHERE.get(fault, _IAM))
+    in_organization = operation in _ORGANIZATIONS
+    if fault not in _WHERE and dice.random() < 0.15:
+        operation, in_organization = dice.choice([*_ORGANIZATIONS, "AssumeRole"]), True
+    operations = frozenset([operation]) if fault in _WHERE or dice.random() < 0.7 else None
+    everywhere = in_organization or dice.random() < 0.3
+    return Rule(
+        fault=fault,
+        operations=operations,
+        account=None if everywhere else somewhere,
+        first=dice.choice([0, 0, 0, 1, 2, 5, dice.randint(0, 20)]),
+        count=dice.choice([1, 1, 2, 5, 10**9]),
+    )
+
+
+def before(schedule: Schedule, cloud: Cloud) -> "Happening":
+    """Return what the server asks before each request."""
+    return Happening(schedule, cloud)
+
+
+class Happening:
+    """Counts requests, and lets happen what the schedule has before each."""
+
+    def __init__(self, schedule: Schedule, cloud: Cloud) -> None:
+        self._schedule = schedule
+        self._cloud = cloud
+        self._number = 0
+
+    def __call__(self, _: Asked) -> None:
+        self._schedule.happen(self._cloud, self._number)
+        self._number += 1

@@ -1,0 +1,24 @@
+"""A part of `make soak`: random schedules, and processes stopped at random moments."""
+
+from tests.faults.soak import in_processes
+from tests.faults.stops import stopped
+
+_SCHEDULES, _STOPS = 100, 3
+
+
+def test_random_faults_make_nothing_wrong_lost_or_claimed() -> None:
+    figures = in_processes(range(_SCHEDULES), jobs=2)
+
+    assert not figures.told
+    assert figures.schedules == _SCHEDULES
+    assert len(figures.faults) > 25
+    assert {"scan", "apply", "resume", "undo"} <= figures.runs.keys()
+    assert {"0", "1", "3", "4"} <= figures.codes.keys()
+
+
+def test_stopped_processes_stop_soon_and_go_on() -> None:
+    stops = stopped(_STOPS, seed=1)
+
+    assert not stops.wrong
+    assert stops.interrupted + stops.killed
+    assert stops.longest < 2
