@@ -9,6 +9,7 @@ from auditor.errors import AuditError
 from auditor.model.finding import Severity
 from auditor.store import coverage, listing, planned
 from auditor.store.changes import StoredChanges
+from auditor.store.damage import reads
 from auditor.store.encoding import certain, loads
 from auditor.store.reading import Row, RunReading
 
@@ -30,6 +31,7 @@ _TALLY = {
 class StoredReport:
     """Reads one run; each iterator reads the store anew and holds one row at a time."""
 
+    @reads
     def __init__(
         self,
         connection: sqlite3.Connection,
@@ -57,6 +59,7 @@ class StoredReport:
         """Return `document.Tool`."""
         return {"name": "iamaudit", "version": self._version}
 
+    @reads
     def run(self) -> Row:
         """Return `document.RunPart`."""
         run = self._run
@@ -68,15 +71,18 @@ class StoredReport:
             "throttled": run["throttled"],
         }
 
+    @reads
     def rules(self) -> Sequence[Row]:
         """Return the rules that judged, in the policies' order."""
         rules: list[Row] = loads(self._run["rules"])
         return rules
 
+    @reads
     def coverage(self) -> Row:
         """Return `document.CoveragePart`; an account that was never read counts as unreachable."""
         return coverage.coverage(self._reading)
 
+    @reads
     def accounts(self) -> Iterator[Row]:
         """Yield `document.AccountPart`, in order of id."""
         plain = ("id", "name", "ou", "state", "via", "role_arn", "credential_report_at")
@@ -97,10 +103,12 @@ class StoredReport:
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
         return listing.findings(self._reading)
 
+    @reads
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
         return dict(self._tallies())
 
+    @reads
     def exemptions(self) -> Iterator[Row]:
         """Yield `document.ExemptionPart`, in order of policy and place in it."""
         for row in self._reading.rows(
@@ -116,6 +124,7 @@ class StoredReport:
                 "unread": row["unread"],
             }
 
+    @reads
     def summary(self) -> Row:
         """Return `document.Summary`."""
         counts: Counter[str] = Counter()
@@ -126,6 +135,7 @@ class StoredReport:
             **{status: counts[status] for status in ("exempt", "indeterminate")},
         }
 
+    @reads
     def compliance(self) -> Iterator[Row]:
         """Yield `document.Compliance`, in order of framework and control."""
         names = ("passed", "failed", "exempt", "indeterminate")
@@ -148,10 +158,12 @@ class StoredReport:
                 "accounts": accounts,
             }
 
+    @reads
     def plan(self) -> Row | None:
         """Return `document.PlanPart`: the newest plan that was begun, or else the newest."""
         return planned.plan(self._reading) if self._with_plan else None
 
+    @reads
     def taken(self) -> Set[tuple[str, str]]:
         """Return account and id of the keys that the run's plans took away for good."""
         return planned.taken(self._reading)
