@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import isgeneratorfunction
+from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar, cast
 
 from auditor.errors import AuditError
@@ -42,7 +43,11 @@ def reads(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def damaged(error: Exception) -> AuditError:
-    """Return what to say of garbage in the store."""
+    """Return what to say of garbage in the store.
+
+    Whoever catches this closes the store: cursors of what was half read are closed before.
+    """
+    clear_frames(error.__traceback__)
     if isinstance(error, sqlite3.OperationalError):
         told = f"the store can't be read: {error}"
     elif isinstance(error, sqlite3.DatabaseError):
