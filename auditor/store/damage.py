@@ -48,10 +48,11 @@ def damaged(error: Exception) -> AuditError:
     Whoever catches this closes the store: cursors of what was half read are closed before.
     """
     clear_frames(error.__traceback__)
+    said = str(error).partition(" with text ")[0]  # what follows is the garbage itself
     if isinstance(error, sqlite3.OperationalError):
-        told = f"the store can't be read: {error}"
+        told = f"the store can't be read: {said}"
     elif isinstance(error, sqlite3.DatabaseError):
-        told = f"the store is damaged: {error}"
+        told = f"the store is damaged: {said}"
     else:
         told = f"the store is damaged: it says what iamaudit never writes ({type(error).__name__})"
     return AuditError(told, hint="restore it, or name another with --store")

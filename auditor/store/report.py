@@ -19,6 +19,7 @@ _UNREAD = {
     "message": "the run ended before this account was read",
     "subject": None,
 }
+_ACCOUNTS = "SELECT id FROM account WHERE run_id = ?"
 _TALLY = {
     str(level): f"count(*) FILTER (WHERE status = 'open' AND severity = '{level}')"
     for level in Severity
@@ -106,7 +107,11 @@ class StoredReport:
     @reads
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
-        return dict(self._tallies())
+        known = {account for (account,) in self._reading.tuples(_ACCOUNTS)}
+        tally = dict(self._tallies())
+        if not tally.keys() <= known:
+            raise LookupError("a finding in an account that is none of the run's")
+        return tally
 
     @reads
     def exemptions(self) -> Iterator[Row]:

@@ -87,6 +87,5 @@ def test_a_template_that_tries_to_get_out_is_refused(
 ) -> None:
     said = written(document, tmp_path, text.encode())
 
-    assert "class" not in said
-    assert "root:" not in said
-    assert said in {"", "{0.__class__}"} or "function" not in said
+    for secret in ("<class", "root:", "object at", "uid=", "mine"):
+        assert secret not in said
