@@ -58,6 +58,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+def copied(seed: Path, folder: Path) -> Path:
+    """The store as it was, with nothing beside it that one before left behind."""
+    for left in folder.glob("iamaudit.db*"):
+        left.unlink()
+    return Path(shutil.copyfile(seed, folder / "iamaudit.db"))
+
+
 def told(what: str, command: str, folder: Path) -> None:
     said = iamaudit(what, *COMMANDS[command](folder), f"--store={folder / 'iamaudit.db'}")
 
@@ -68,7 +75,7 @@ def told(what: str, command: str, folder: Path) -> None:
 
 def test_the_store_is_one_before_it_is_damaged(seed: Path, folder: Path) -> None:
     for command, arguments in COMMANDS.items():
-        shutil.copyfile(seed, folder / "iamaudit.db")
+        copied(seed, folder)
         said = iamaudit("database rows", *arguments(folder), f"--store={folder / 'iamaudit.db'}")
         assert said.code in {0, 1, 3}, (command, said.err)
 
@@ -132,8 +139,7 @@ def spoil(path: Path, data: st.DataObject) -> None:
 @inputs(90)
 @given(data=st.data())
 def test_cells_of_garbage_are_told_as_damage(seed: Path, folder: Path, data: st.DataObject) -> None:
-    shutil.copyfile(seed, folder / "iamaudit.db")
-    spoil(folder / "iamaudit.db", data)
+    spoil(copied(seed, folder), data)
 
     told("database rows", data.draw(st.sampled_from(sorted(COMMANDS))), folder)
 
@@ -143,8 +149,7 @@ def test_cells_of_garbage_are_told_as_damage(seed: Path, folder: Path, data: st.
 def test_a_journal_of_garbage_is_told_as_damage(
     seed: Path, folder: Path, data: st.DataObject
 ) -> None:
-    path = folder / "iamaudit.db"
-    shutil.copyfile(seed, path)
+    path = copied(seed, folder)
     spoil(path, data)
     with closing(SqliteJournal(path)) as journal:
         for read in (
@@ -167,7 +172,7 @@ def test_a_torn_file_is_told_as_damage(seed: Path, folder: Path, data: st.DataOb
         at = data.draw(st.integers(0, len(content) - 1))
         content[at : at + 16] = data.draw(st.binary(min_size=16, max_size=16))
     end = data.draw(st.sampled_from([len(content), len(content) // 2, 4096, 100, 1]))
-    (folder / "iamaudit.db").write_bytes(content[:end])
+    copied(seed, folder).write_bytes(content[:end])
 
     told("torn stores", data.draw(st.sampled_from(sorted(COMMANDS))), folder)
 
