@@ -11,15 +11,30 @@ BENCH  ?=
 # Options of the soak: more schedules, another range of seeds, or one seed alone (--seed 17).
 SOAK   ?= --seeds 1000 --jobs 2 --stops 40 --docs
 PEERS  := bench/.peers
+# Of mutants, such as MUTATION='--share 0.35' or MUTATION='--again survivors'.
+MUTATION ?=
+# How many times as many inputs as `make test` tries.
+FUZZ   ?= 20
 
-.PHONY: demo test bench bench-peers soak check format lint types layers generated wheel docs picture lock \
-  clean
+.PHONY: demo test mutation fuzz soak sbom bench bench-peers check format lint types layers generated wheel \
+  docs picture lock clean
 
 demo: $(READY)            ## scan an organization served on this machine, write reports/latest
 	$(BIN)/iamaudit demo
 
 test: $(READY) $(MINISTACK)/.ready   ## every test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+mutation: .venv-mutation/.ready   ## break the code in every small way, and see whether a test notices (an hour)
+	nice .venv-mutation/bin/python .ci/mutation.py $(MUTATION)
+
+fuzz: $(READY)            ## inputs that no program writes, to every parser of outside bytes
+	IAMAUDIT_FUZZ_TIMES=$(FUZZ) IAMAUDIT_FUZZ_RESULT=tests/fuzz.json $(BIN)/pytest -q tests/fuzz
+
+sbom: $(READY) .venv-sbom/.ready  ## dist/iamaudit.cdx.json: what an installation is made of (CycloneDX)
+	mkdir -p dist
+	$(BIN)/python .ci/runtime_lock.py | .venv-sbom/bin/cyclonedx-py requirements \
+	  --pyproject pyproject.toml --output-reproducible -o dist/iamaudit.cdx.json -
 
 bench: $(READY)           ## speed and memory, as ratios and against their budgets
 	$(BIN)/python bench/judging.py
@@ -80,9 +95,13 @@ lock:                     ## renew the locked versions (needs uv on PATH)
 	  --no-emit-index-url --no-header --no-annotate -o .ci/build.lock -
 	echo 'ministack==1.5.33' | uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o .ci/ministack.lock -
+	echo 'mutmut==3.8.1' | uv pip compile --quiet --universal --python-version 3.11 -c $(LOCK) \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o .ci/mutation.lock -
+	echo 'cyclonedx-bom==7.5.0' | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o .ci/sbom.lock -
 
 clean:
-	rm -rf $(VENV) $(MINISTACK) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(MINISTACK) .venv-mutation .venv-sbom mutants dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(READY): pyproject.toml $(LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "iamaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -94,4 +113,16 @@ $(READY): pyproject.toml $(LOCK)
 $(MINISTACK)/.ready: .ci/ministack.lock
 	$(PYTHON) -m venv $(MINISTACK)
 	$(MINISTACK)/bin/python -m pip install --quiet --require-hashes -r $<
+	touch $@
+
+.venv-mutation/.ready: $(LOCK) .ci/mutation.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $(LOCK)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r .ci/mutation.lock
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv-sbom/.ready: .ci/sbom.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	touch $@

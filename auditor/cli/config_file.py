@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from auditor.errors import AuditError
+from auditor.paths import read_text
 
 NAME = "iamaudit.toml"
 HARMLESS = frozenset({
@@ -105,7 +106,7 @@ def _read(path: Path, shown: str, *, own: bool) -> File:
     import tomllib  # noqa: PLC0415 -- most runs have no file
 
     try:
-        return File(shown=shown, content=tomllib.loads(path.read_text("utf-8")), own=own)
+        return File(shown=shown, content=tomllib.loads(read_text(path)), own=own)
     except OSError as error:
         raise AuditError(f"{shown}: {error.strerror}", hint="name a readable file") from None
     except UnicodeDecodeError:

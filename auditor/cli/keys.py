@@ -1,7 +1,7 @@
 """`iamaudit keys …`: the keys of one user, one operation at a time."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -69,7 +69,7 @@ def list_(
 ) -> None:
     """List the keys of a user, with status, age and last use."""
 
-    async def work(found: Keys) -> list[AccessKey]:
+    async def work(found: Keys) -> Sequence[AccessKey]:
         return await found.keys.list()
 
     listed = _run(connection, user, account, work)

@@ -27,12 +27,13 @@ from auditor.formats.overview import verdict
 from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import instant, number
 from auditor.formats.visible import VisibleReport
+from auditor.paths import read_text
 
 SUFFIX = ".j2"
 _MARKUP = (".html", ".htm", ".xml")
 _FAILURES = (
-    TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-    ValueError,
+    TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
+    TypeError, ValueError,
 )  # fmt: skip
 """What the expressions of a template raise."""
 _HINT = "docs/templates.md lists what a template may use"
@@ -154,7 +155,7 @@ class _OneFolder(BaseLoader):
         try:
             if not path.resolve().is_relative_to(self._folder):
                 raise TemplateNotFound(template)
-            return path.read_text(encoding="utf-8"), str(path), None
+            return read_text(path), str(path), None
         except (OSError, ValueError):  # among them: not UTF-8
             raise TemplateNotFound(template) from None
 

@@ -14,6 +14,11 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from auditor.policy.growth import growth
+
+_MOST_GROWTH = 256
+"""So many times the size of what it looks at, at most, is what a condition may make of it."""
+
 
 class FactType(Enum):
     """The types that facts and parameters can have."""
@@ -81,7 +86,10 @@ class Condition:
 
     def decide(self, facts: "Activation") -> bool | Unbound:
         """Return what it comes to; raise CelEvaluationError for anything but a missing fact."""
-        value = self._expression.eval(facts.native).value()
+        try:
+            value = self._expression.eval(facts.native).value()
+        except RuntimeError as error:  # it would loop too long
+            raise CelEvaluationError(str(error)) from None
         if value is True or value is False:
             return bool(value)
         missing = _UNBOUND.fullmatch(str(value))
@@ -123,7 +131,10 @@ class Conditions:
         if not self._facts <= known:
             places = tuple(at for at in places if self._conditions[at].facts <= known)
         joined = self._joined(places)
-        told = joined.eval(data=facts.values).plain_value() if joined else None
+        try:
+            told = joined.eval(data=facts.values).plain_value() if joined else None
+        except RuntimeError:  # together they loop too long; which one does is asked singly
+            told = None
         if not isinstance(told, list):
             return [None] * len(self._conditions)
         if places is self._all:
@@ -171,6 +182,11 @@ class Environment:
 
     def compile(self, text: str) -> Condition:
         """Return the condition; raise CelSyntaxError with every problem and its place."""
+        if growth(text) > _MOST_GROWTH:
+            problem = CelProblem(
+                line=1, column=1, message="its loops multiply what they go through"
+            )
+            raise CelSyntaxError((problem,))
         try:
             expression = self.native.compile(text)
         except RuntimeError as error:
@@ -189,7 +205,11 @@ class Environment:
 
     def _used(self, text: str) -> frozenset[str]:
         """Return the names that the expression can't do without."""
-        return frozenset(name for name in self.names if not self._compiles_without(name, text))
+        return frozenset(
+            name
+            for name in self.names
+            if name.rpartition(".")[2] in text and not self._compiles_without(name, text)
+        )
 
     def _compiles_without(self, name: str, text: str) -> bool:
         if name not in self._without:

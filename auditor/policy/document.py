@@ -13,7 +13,7 @@ PolicyId = RuleId
 ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Condition = Annotated[str, Field(min_length=1, max_length=4096)]
 ParameterValue = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | str | list[str]
-Parameters = dict[ParameterName, ParameterValue]
+Parameters = Annotated[dict[ParameterName, ParameterValue], Field(max_length=200)]
 Sentence = Annotated[str, Field(pattern=r"\S", max_length=500)]
 
 

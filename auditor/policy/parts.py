@@ -31,6 +31,20 @@ def parts_of(text: str) -> Part:
     return Part(text)
 
 
+def without_literals(text: str) -> str:
+    """Return CEL with a space for each string and comment."""
+    code, at = [], 0
+    while at < len(text):
+        if text[at] in "\"'":
+            at, letter = _after_string(text, at), " "
+        elif text.startswith("//", at):
+            at, letter = _after_comment(text, at), " "
+        else:
+            at, letter = at + 1, text[at]
+        code.append(letter)
+    return "".join(code)
+
+
 def _split(text: str, operator: str) -> list[str]:
     pieces, start = [], 0
     for at, token in _outer(text):
@@ -61,8 +75,7 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
             at = _after_string(text, at)
             continue
         if text.startswith("//", at):
-            end = text.find("\n", at)
-            at = len(text) if end < 0 else end
+            at = _after_comment(text, at)
             continue
         if letter in _PAIRS:
             open_ += 1
@@ -75,6 +88,12 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
             yield at, token
             at += len(token) - 1
         at += 1
+
+
+def _after_comment(text: str, at: int) -> int:
+    """Return where the line ends."""
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def _after_string(text: str, at: int) -> int:

@@ -7,6 +7,9 @@ import yaml
 
 Path: TypeAlias = tuple[str | int, ...]
 
+_MOST_REPEATED = 100_000
+"""Parts that aliases may add to those that are written: ten of ten of ten … end nowhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -59,16 +62,20 @@ class Placed:
 def parse(text: str) -> Placed:
     """Return the document with its places; raise YamlError.
 
-    Duplicate keys are errors: the last one would win in silence.
+    Duplicate keys are errors: the last one would win in silence. So are aliases that make of a
+    small file an endless one.
     """
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        raise YamlError(*_forbidden(error, text)) from None
     try:
         node = loader.get_single_node()
         nodes: dict[Path, yaml.Node] = {}
         keys: dict[Path, yaml.Node] = {}
         if node is None:
             raise YamlError("the file is empty", Place(line=1, column=1))
-        _walk(node, (), nodes, keys)
+        _walk(node, (), nodes, keys, most=2 * len(text) + _MOST_REPEATED)
         return Placed(data=loader.construct_document(node), nodes=nodes, keys=keys)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -112,20 +119,34 @@ def _culprit(text: str) -> Place:
     return Place(line=1, column=1)
 
 
+def _forbidden(error: yaml.reader.ReaderError, text: str) -> tuple[str, Place]:
+    """Say which character YAML forbids, and where it stands."""
+    before = text[: error.position]
+    place = Place(line=before.count("\n") + 1, column=error.position - before.rfind("\n"))
+    return f"the character U+{ord(text[error.position]):04X} can't be in YAML", place
+
+
 def _walk(
-    node: yaml.Node, path: Path, nodes: dict[Path, yaml.Node], keys: dict[Path, yaml.Node]
+    node: yaml.Node,
+    path: Path,
+    nodes: dict[Path, yaml.Node],
+    keys: dict[Path, yaml.Node],
+    *,
+    most: int,
 ) -> None:
     nodes[path] = node
+    if len(nodes) > most:
+        raise YamlError("its aliases repeat too much", _place(node.start_mark))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else str(key.tag)
             if (*path, name) in nodes:
                 raise YamlError(f"{name!r} is given twice", _place(key.start_mark))
             keys[*path, name] = key
-            _walk(value, (*path, name), nodes, keys)
+            _walk(value, (*path, name), nodes, keys, most=most)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*path, index), nodes, keys)
+            _walk(value, (*path, index), nodes, keys, most=most)
 
 
 def _place(mark: yaml.Mark) -> Place:

@@ -1,6 +1,6 @@
 """The keys of one user, one operation at a time: the five of AWS's example, and rotation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auditor import fanout
@@ -44,7 +44,7 @@ class UserKeys:
         self._own_key_ids = own_key_ids
         self._clock = clock
 
-    async def list(self) -> list[AccessKey]:
+    async def list(self) -> Sequence[AccessKey]:
         """Return all keys with their last use, unknown where it can't be read; raise AwsFailure."""
         keys = await self._writer.access_keys(self._owner.user_name)
         return [

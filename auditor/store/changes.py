@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from auditor.model.account import OutcomeKind
 from auditor.model.changes import Change, KeyChange, Said, change_of, differing
 from auditor.model.finding import FindingStatus, Severity
+from auditor.store.damage import reads
 from auditor.store.encoding import loads
 from auditor.store.looked import Looked, LookedAt
 from auditor.store.reading import Row
@@ -38,6 +39,7 @@ class StoredChanges:
     The later one may be judged otherwise than the file says (`SqliteRunStore.rejudge`).
     """
 
+    @reads
     def __init__(
         self,
         connection: sqlite3.Connection,
@@ -56,6 +58,7 @@ class StoredChanges:
         self._before, self._after = (Looked(connection, run) for run in self._runs)
         self._summary: Row | None = None
 
+    @reads
     def baseline(self) -> Row:
         """Return `document.BaselinePart`: the earlier run."""
         before, after = self._runs
@@ -66,18 +69,21 @@ class StoredChanges:
             "same_source": before["source"] == after["source"],
         }
 
+    @reads
     def summary(self) -> Row:
         """Return `document.ChangesSummary`; counted once."""
         if self._summary is None:
             self._summary = self._counted()
         return self._summary
 
+    @reads
     def findings(self) -> Iterator[Row]:
         """Yield `document.FindingChange`, in order of account, user, key and rule."""
         for change, before, after in self._compared():
             if change is not None and (change is not Change.STILL_OPEN or self._still_open):
                 yield self._finding(change, before, after)
 
+    @reads
     def keys(self) -> Iterator[Row]:
         """Yield `document.KeyChange`, in order of account and user; of users that both read."""
         for place, befores, afters in self._paired(_KEYS, _KEYS):
@@ -93,6 +99,7 @@ class StoredChanges:
                 if key in mine and _key_differs(mine[key], after):
                     yield _key(KeyChange.CHANGED, mine[key], after)
 
+    @reads
     def accounts(self) -> Iterator[Row]:
         """Yield `document.AccountChange`, in order of id: accounts read further, or less far."""
         before, after = self._before.accounts, self._after.accounts

@@ -17,6 +17,7 @@ from auditor.model.plan import Action, ActionKind, Plan
 from auditor.remediation import journal as written
 from auditor.remediation.planner import KeyHistory, Rotation
 from auditor.store import plan_file
+from auditor.store.damage import reads
 from auditor.store.encoding import certain, dumps, instant, loads
 from auditor.store.lease import give_back, take
 from auditor.store.schema import open_database
@@ -55,6 +56,7 @@ class SqliteJournal:
             )
         return str(document["sha256"])
 
+    @reads
     def check_known(self, plan: Plan, sha256: str) -> None:
         """Raise AuditError unless exactly this plan was made in this store."""
         row = self._one("SELECT sha256 FROM plan WHERE id = ?", plan.id)
@@ -64,11 +66,13 @@ class SqliteJournal:
                 hint="apply a plan with the store that it was made in, unchanged",
             )
 
+    @reads
     def plans(self, run_id: str) -> list[Plan]:
         """Return the plans of a run, in the order they were made."""
         rows = self._all("SELECT id, document FROM plan WHERE run_id = ? ORDER BY rowid", run_id)
         return [plan_file.parse(row["document"], source=f"plan {row['id']}")[0] for row in rows]
 
+    @reads
     def plan(self, plan_id: str) -> Plan:
         """Return a plan by its id; raise AuditError for one that was not made here."""
         row = self._one("SELECT document FROM plan WHERE id = ?", plan_id)
@@ -78,6 +82,7 @@ class SqliteJournal:
             )
         return plan_file.parse(row["document"], source=f"plan {plan_id}")[0]
 
+    @reads
     def last_change(self, account_id: str, key_id: str) -> JournalLine | None:
         """Return the last line that made a key active or inactive, or deleted it."""
         row = self._one(
@@ -132,6 +137,7 @@ class SqliteJournal:
             query = "DELETE FROM inactive_key WHERE account_id = ? AND access_key_id = ?"
             self._connection.execute(query, key)
 
+    @reads
     def lines(self, plan_id: str) -> Sequence[JournalLine]:
         """Return the lines of a plan, in order."""
         return [
@@ -141,6 +147,7 @@ class SqliteJournal:
             )
         ]
 
+    @reads
     def lines_of_run(self, run_id: str) -> Sequence[JournalLine]:
         """Return the lines of all plans of a run, in order."""
         return [
@@ -148,6 +155,7 @@ class SqliteJournal:
             for row in self._all("SELECT * FROM journal WHERE run_id = ? ORDER BY sequence", run_id)
         ]
 
+    @reads
     def history(self, account_id: AccountId, key_id: AccessKeyId) -> KeyHistory:
         """Return what was done to a key before, and since when it has been inactive."""
         seen = self._one(

@@ -7,6 +7,7 @@ from functools import lru_cache
 from auditor.model.access_key import KeyStatus
 from auditor.model.ageing import Ages
 from auditor.model.identity import owner_of
+from auditor.store.damage import reads
 from auditor.store.encoding import load_unknown, loads
 from auditor.store.reading import Row, RunReading
 
@@ -34,6 +35,7 @@ _DISTINCT = 1024
 """How many lists are remembered: a policy has few of them, and keys share them."""
 
 
+@reads
 def keys(run: RunReading, now: datetime) -> Iterator[Row]:
     """Yield `document.Key`, in order of account, user and key; rows share what is equal."""
     for (
@@ -64,6 +66,7 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
         }
 
 
+@reads
 def findings(run: RunReading) -> Iterator[Row]:
     """Yield `document.FindingPart`, in order of account, user, key and rule; likewise."""
     for (

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeAlias
 
 from auditor.model.account import OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
+from auditor.store.damage import reads
 from auditor.store.encoding import loads
 
 Key: TypeAlias = tuple[str | None, int | None]
@@ -40,6 +41,7 @@ class LookedAt:
 class Looked:
     """One run's reach: holds a line for each account."""
 
+    @reads
     def __init__(self, connection: sqlite3.Connection, run: sqlite3.Row) -> None:
         self._connection = connection
         self.run_id: str = run["id"]
@@ -69,6 +71,7 @@ class Looked:
             return "the rule was not in the policies"
         return self.why_not(account_id, user_name)
 
+    @reads
     def why_not(self, account_id: str, user_name: str) -> str | None:
         """Return why the run can't tell which keys a user has; None where it can."""
         account = self.accounts.get(account_id)
@@ -84,11 +87,13 @@ class Looked:
             return "the user was not read"
         return None
 
+    @reads
     def key_at(self, account_id: str, user_name: str, position: int) -> Key | None:
         """Return id and slot of a user's key by its place."""
         found = self._one(_KEY_AT, account_id, user_name, position)
         return None if found is None else (found[0], found[1])
 
+    @reads
     def has_key(self, account_id: str, user_name: str, key: Key) -> bool:
         """Whether the run saw a key of this id, or of this slot where it has none."""
         return self._one(_HAS_KEY, account_id, user_name, *key) is not None

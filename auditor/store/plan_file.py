@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.account import AccountId
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from auditor.model.unknown import Unknown
+from auditor.paths import read_bytes
 
 NAME = "plan.json"
+_LARGEST = 512 * 1024 * 1024
+"""Bytes: what is held counts, and of a million keys that may be all."""
 Kind = Literal["deactivate", "activate", "delete", "rotate"]
 
 
@@ -29,7 +32,7 @@ class LastUsedPart(Part):
     """The last use of a key, as the plan saw it."""
 
     state: Literal["used", "never", "unknown"]
-    at: datetime | None
+    at: AwareDatetime | None
     service: str | None
     region: str | None
     operation: str | None = Field(description="why it is unknown: the action that did not tell")
@@ -40,7 +43,7 @@ class ExpectedPart(Part):
     """The state that the key must still be in."""
 
     status: Literal["Active", "Inactive", "Expired"]
-    created_at: datetime
+    created_at: AwareDatetime
     last_used: LastUsedPart
 
 
@@ -82,10 +85,10 @@ class PlanFile(Part):
     schema_version: Literal[1]
     id: str
     run: str
-    created_at: datetime
-    expires_at: datetime
-    judged_at: datetime
-    scanned_at: datetime
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    judged_at: AwareDatetime
+    scanned_at: AwareDatetime
     partition: str
     policies: dict[str, str] = Field(description="SHA-256 of each policy, by its id")
     protection: ProtectionPart
@@ -135,7 +138,7 @@ def render(plan: Plan) -> str:
 def read(path: Path) -> tuple[Plan, str]:
     """Return the plan of a file and its digest; raise AuditError where it was changed."""
     try:
-        text = path.read_bytes()
+        text = read_bytes(path, largest=_LARGEST)
     except OSError as error:
         raise AuditError(
             f"{path} can't be read: {error.strerror}", hint="name a plan.json"

@@ -8,9 +8,11 @@ from itertools import groupby
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy, Severity
 from auditor.remediation.planner import Proposal, Reason
+from auditor.store.damage import reads
 from auditor.store.rows import parse_identity, parse_key
 
 
+@reads
 def proposals(connection: sqlite3.Connection, run_id: str) -> Iterator[Proposal]:
     """Yield the keys with open findings that propose something, by account, user and key."""
     found = _select(
@@ -62,6 +64,7 @@ def proposals(connection: sqlite3.Connection, run_id: str) -> Iterator[Proposal]
             )
 
 
+@reads
 def active_keys(connection: sqlite3.Connection, run_id: str) -> dict[str, int]:
     """Return the number of active keys of each account."""
     rows = _select(

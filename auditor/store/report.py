@@ -10,6 +10,7 @@ from auditor.model.ageing import Ageing, ageing
 from auditor.model.finding import Severity
 from auditor.store import coverage, listing, planned
 from auditor.store.changes import StoredChanges
+from auditor.store.damage import reads
 from auditor.store.encoding import certain, loads
 from auditor.store.reading import Row, RunReading
 
@@ -19,6 +20,7 @@ _UNREAD = {
     "message": "the run ended before this account was read",
     "subject": None,
 }
+_ACCOUNTS = "SELECT id FROM account WHERE run_id = ?"
 _TALLY = {
     str(level): f"count(*) FILTER (WHERE status = 'open' AND severity = '{level}')"
     for level in Severity
@@ -31,6 +33,7 @@ _TALLY = {
 class StoredReport:
     """Reads one run; each iterator reads the store anew and holds one row at a time."""
 
+    @reads
     def __init__(
         self,
         connection: sqlite3.Connection,
@@ -58,6 +61,7 @@ class StoredReport:
         """Return `document.Tool`."""
         return {"name": "iamaudit", "version": self._version}
 
+    @reads
     def run(self) -> Row:
         """Return `document.RunPart`."""
         run = self._run
@@ -69,15 +73,18 @@ class StoredReport:
             "throttled": run["throttled"],
         }
 
+    @reads
     def rules(self) -> Sequence[Row]:
         """Return the rules that judged, in the policies' order."""
         rules: list[Row] = loads(self._run["rules"])
         return rules
 
+    @reads
     def coverage(self) -> Row:
         """Return `document.CoveragePart`; an account that was never read counts as unreachable."""
         return coverage.coverage(self._reading)
 
+    @reads
     def accounts(self) -> Iterator[Row]:
         """Yield `document.AccountPart`, in order of id."""
         plain = ("id", "name", "ou", "state", "via", "role_arn", "credential_report_at")
@@ -98,14 +105,20 @@ class StoredReport:
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
         return listing.findings(self._reading)
 
+    @reads
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
-        return dict(self._tallies())
+        known = {account for (account,) in self._reading.tuples(_ACCOUNTS)}
+        tally = dict(self._tallies())
+        if not tally.keys() <= known:
+            raise LookupError("a finding in an account that is none of the run's")
+        return tally
 
     def ageing(self) -> Ageing:
         """Return the keys counted by age and by time since their last use."""
         return ageing(listing.ages(self._reading, self._now))
 
+    @reads
     def exemptions(self) -> Iterator[Row]:
         """Yield `document.ExemptionPart`, in order of policy and place in it."""
         for row in self._reading.rows(
@@ -121,6 +134,7 @@ class StoredReport:
                 "unread": row["unread"],
             }
 
+    @reads
     def summary(self) -> Row:
         """Return `document.Summary`."""
         counts: Counter[str] = Counter()
@@ -131,6 +145,7 @@ class StoredReport:
             **{status: counts[status] for status in ("exempt", "indeterminate")},
         }
 
+    @reads
     def compliance(self) -> Iterator[Row]:
         """Yield `document.Compliance`, in order of framework and control."""
         names = ("passed", "failed", "exempt", "indeterminate")
@@ -153,10 +168,12 @@ class StoredReport:
                 "accounts": accounts,
             }
 
+    @reads
     def plan(self) -> Row | None:
         """Return `document.PlanPart`: the newest plan that was begun, or else the newest."""
         return planned.plan(self._reading) if self._with_plan else None
 
+    @reads
     def taken(self) -> Set[tuple[str, str]]:
         """Return account and id of the keys that the run's plans took away for good."""
         return planned.taken(self._reading)

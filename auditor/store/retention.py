@@ -14,6 +14,7 @@ from auditor.errors import AuditError
 from auditor.model.outcome import Result
 from auditor.model.plan import ActionKind, Plan
 from auditor.remediation import journal as written
+from auditor.store.damage import reads
 from auditor.store.encoding import certain
 from auditor.store.journal import SqliteJournal
 from auditor.store.schema import JUDGEMENT
@@ -41,6 +42,7 @@ class Retention:
         self._journal = journal
         self._path = path
 
+    @reads
     def beyond(
         self, *, keep: int | None, keep_for: timedelta | None, now: datetime
     ) -> list[Retained]:

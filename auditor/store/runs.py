@@ -16,6 +16,7 @@ from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run, RunResults
+from auditor.store.damage import reads
 from auditor.store.encoding import dump_unknown, dumps, instant
 from auditor.store.lease import give_back, take
 from auditor.store.output import LATEST
@@ -210,6 +211,7 @@ class SqliteRunStore:
         for table in ("run", *JUDGEMENT):
             self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
+    @reads
     def run(self, name: str) -> Run:
         """Return a run by its id, or the one begun last for `latest`; raise AuditError."""
         newest = next(self._select("SELECT * FROM main.run ORDER BY rowid DESC LIMIT 1"), None)
@@ -249,16 +251,19 @@ class SqliteRunStore:
         )
         return frozenset(AccountId(row["id"]) for row in rows)
 
+    @reads
     def judged(self, run_id: str) -> bool:
         """Whether the judgement of the run was recorded; a scan that was killed has none."""
         row = next(self._select("SELECT judged FROM main.run WHERE id = ?", run_id))
         return bool(row["judged"])
 
+    @reads
     def accounts(self, run_id: str) -> Iterator[AccountInventory]:
         """Yield the accounts of a run in order of id, without their users."""
         for row in self._select("SELECT * FROM account WHERE run_id = ? ORDER BY id", run_id):
             yield parse_inventory(row)
 
+    @reads
     def users(self, run_id: str, account_id: AccountId) -> Iterator[UserInventory]:
         """Yield the users of an account in order of name, each with all its keys."""
         keys = groupby(
@@ -282,6 +287,7 @@ class SqliteRunStore:
                 owner, owned = next(keys, (None, iter(())))
             yield UserInventory(identity=parse_identity(row), keys=mine)
 
+    @reads
     def find(self, run_id: str, key: str) -> list[tuple[AccountId, str]]:
         """Return account and user of an access key id, or of `ACCOUNT/USER` as it is."""
         account_id, slash, user_name = key.partition("/")

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from auditor.model.finding import Severity
+from auditor.store.damage import reads
 from auditor.store.encoding import loads
 from auditor.store.reading import Row
 
@@ -23,6 +24,7 @@ FROM main.run ORDER BY rowid
 """
 
 
+@reads
 def trend(connection: sqlite3.Connection) -> list[Row]:
     """Return every run with its numbers, the newest first.
 

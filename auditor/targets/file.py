@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditor.errors import AuditError
 from auditor.model.account import Account, parse_account_id
+from auditor.paths import read_text
 from auditor.policy import places
 from auditor.targets import c7n
 
@@ -49,7 +50,7 @@ def read_accounts(path: Path) -> list[Account]:
     The file is a list, or a mapping whose `accounts` is the list, or c7n-org's `accounts.yml`.
     """
     try:
-        text = path.read_text()
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise AuditError(f"{path}: {reason}", hint="name a readable file after @") from None

@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 
 from auditor.errors import PolicyError
-from auditor.paths import expanded
+from auditor.paths import expanded, read_text
 from auditor.policy import cases
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.explain import Explained, explain
-from auditor.wiring.policies import load_policies, pack_names
+from auditor.wiring.policies import LARGEST, load_policies, pack_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Tried:
 def try_cases(file: Path, *, now: datetime) -> list[Tried]:
     """Judge the cases of a file; `now` where it names no instant. Raises PolicyError."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, largest=LARGEST)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise PolicyError(f"{file}: {reason}", hint="name a file of cases") from None

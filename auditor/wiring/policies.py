@@ -6,10 +6,13 @@ from importlib.resources.abc import Traversable
 
 from auditor.errors import PolicyError
 from auditor.model.run import PolicySource, RuleStamp, Run
-from auditor.paths import expanded
+from auditor.paths import expanded, read_text
 from auditor.policy.compiled import CompiledPolicy, CompiledRule
 from auditor.policy.compose import compose
 from auditor.policy.loader import HINT, load, rule_ids
+
+LARGEST = 1024 * 1024
+"""Bytes of a policy, or of a file of cases: YAML takes ten seconds for these."""
 
 
 def load_policies(names: Sequence[str]) -> list[CompiledPolicy]:
@@ -104,7 +107,7 @@ def _policy_text(name: str) -> str:
         return read_pack(name)
     path = expanded(name)
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, largest=LARGEST)
     except UnicodeDecodeError:
         raise PolicyError(f"{name}: it is not UTF-8 text", hint="name a YAML file") from None
     except OSError as error:

@@ -43,11 +43,12 @@ from tests.policy.strategies import (
     scenes,
     thresholds,
 )
+from tests.quick_first import capped
 
 
 def examples(number: int) -> settings:
     """The same ones in every run, so that what CI says depends on the commit alone."""
-    return settings(max_examples=number, deadline=None, derandomize=True)
+    return capped(number)
 
 
 def a_scene(*keys: AccessKey, **facts: Any) -> Scene:
