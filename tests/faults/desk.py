@@ -27,7 +27,7 @@ from tests.faults.cloud import CALLER_KEY
 
 SPEED = 100.0
 """Seconds of the quick clock in one of this machine's."""
-CONNECT_TIMEOUT, READ_TIMEOUT = 0.5, 0.3
+CONNECT_TIMEOUT, READ_TIMEOUT = 1.0, 0.8
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": CALLER_KEY,
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",

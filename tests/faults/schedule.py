@@ -19,7 +19,7 @@ _WHERE: Mapping[Fault, tuple[str, ...]] = {
     Fault.SAME_MARKER: _PAGED,
     Fault.ENDLESS_SAME: _PAGED,
     Fault.ENDLESS_EMPTY: _PAGED,
-    Fault.NO_MARKER: _PAGED,
+    Fault.NO_MARKER: _PAGED[:-1],  # without a token an organization ends: nobody could tell
     Fault.OVERLAP: _PAGED,
     Fault.IN_PROGRESS: ("GenerateCredentialReport",),
     Fault.REPORT_EXPIRED: ("GetCredentialReport",),
@@ -104,12 +104,16 @@ def _rule(dice: Random, fault: Fault, cloud: Cloud) -> Rule:
         operation, in_organization = dice.choice([*_ORGANIZATIONS, "AssumeRole"]), True
     operations = frozenset([operation]) if fault in _WHERE or dice.random() < 0.7 else None
     everywhere = in_organization or dice.random() < 0.3
+    first = dice.choice([0, 0, 0, 1, 2, 5, dice.randint(0, 20)])
+    count = dice.choice([1, 1, 2, 5, 10**9])
+    if fault is Fault.ENDLESS_EMPTY:  # but once, it is a list that ends: nobody could tell
+        count = 10**9
     return Rule(
         fault=fault,
         operations=operations,
         account=None if everywhere else somewhere,
-        first=dice.choice([0, 0, 0, 1, 2, 5, dice.randint(0, 20)]),
-        count=dice.choice([1, 1, 2, 5, 10**9]),
+        first=first,
+        count=count,
     )
 
 

@@ -25,8 +25,8 @@ import anyio
 
 from auditor.config import Source, TransportName
 from auditor.errors import AuditError
-from auditor.model.outcome import Result
-from auditor.model.plan import Plan
+from auditor.model.outcome import JournalLine, Result
+from auditor.model.plan import ActionKind, Plan
 from auditor.remediation import journal as written
 from auditor.remediation.planner import Planning
 from auditor.remediation.rails import Limits
@@ -128,7 +128,7 @@ class Trial:
                 more={"source": dice.choice([Source.LIVE, Source.LIVE, Source.REPORT])},
             )
             self._schedule = drawn(dice, cloud)
-            cloud.session_calls = dice.choice([10**9, 10**9, 7])
+            cloud.session_calls = dice.choice([10**9, 10**9, 40])  # more than are in flight
             await self._bounded("scan", partial(self._scan, desk, server))
             self._strike(server, Schedule(rules=(), changes={}))
             planned = await self._planned(desk)
@@ -213,10 +213,10 @@ class Trial:
         self._strike(server, drawn_for_changes(self._dice, self._cloud))
         between = self._states()
         await self._bounded("undo", partial(self._undo, desk, options))
-        self._check_undone(desk, applied, before, between, tried=True)
+        self._check_undone(desk, made, applied, before, between, tried=True)
         self._strike(server, Schedule(rules=(), changes={}))
         await self._bounded("undo", partial(self._undo, desk, options))
-        self._check_undone(desk, applied, before, between)
+        self._check_undone(desk, made, applied, before, between)
 
     async def _apply(self, desk: Desk, made: Plan, options: ApplyOptions) -> None:
         try:
@@ -277,9 +277,18 @@ class Trial:
             if settled and key in results and result in {None, Result.UNCLEAR}:
                 self.found("wrong", f"{key}: {result} after a resume without faults")
 
+    def _last_lines(self, desk: Desk, made: Plan) -> dict[str, JournalLine]:
+        """Return what the journal says last of each key."""
+        journal = SqliteJournal(desk.store)
+        try:
+            return {line.access_key_id: line for line in journal.lines_of_run(made.run_id)}
+        finally:
+            journal.close()
+
     def _check_undone(
         self,
         desk: Desk,
+        made: Plan,
         applied: set[str],
         before: dict[str, bool],
         between: dict[str, bool],
@@ -294,12 +303,17 @@ class Trial:
             for key in user.keys
             if user.quarantined
         }
+        last = self._last_lines(desk, made)
         for key, active in self._states().items():
             if key not in applied and active != between.get(key, active):
                 self.found("wrong", f"{key} was changed by an undo that it has no part in")
             back = active or tried or key in quarantined
+            said = last[key].detail if key in last else {}
             if key in applied and not back:
-                self.found("wrong", f"{key} was not restored")
+                self.found("wrong", f"{key} was not restored: {said}")
+            restored = key in last and last[key].kind is ActionKind.ACTIVATE
+            if restored and said.get("result") == Result.APPLIED and not active:
+                self.found("claim", f"{key}: the journal says restored, the server inactive")
 
     def _leaks(self, files: set[str], tasks: set[asyncio.Task[Any]]) -> None:
         left = {each for each in open_files() - files if "aiodns" not in each}
