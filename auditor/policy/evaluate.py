@@ -1,5 +1,6 @@
 """Judging keys: facts and a policy in, verdicts out."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -315,16 +316,19 @@ def _common(first: Verdict, other: Verdict) -> Verdict:
     )
 
 
+_NO_TAG = re.compile(r'Key not found in map : "(.*)"', re.DOTALL)
 _NEVER_USED = "a never-used key has no {}"
 
 
 def _broken(name: str, policy_id: str, message: str) -> PolicyError:
     what = name if name.startswith("exemption ") else f"rule {name!r}"
-    if "Key not found in map" in message:
-        tag = message.rsplit(":", 1)[-1].strip().strip('"')
+    missing = _NO_TAG.search(message)
+    if missing is not None:
+        tag = missing[1]
+        guard = f"has(user.tags.{tag})" if tag.isidentifier() else f'"{tag}" in user.tags'
         return PolicyError(
             f"{what} of policy {policy_id!r} failed: there is no tag {tag!r}",
-            hint=f"guard it with has(user.tags.{tag}) &&",
+            hint=f"guard it with {guard} &&",
         )
     if "a never-used key" in message:
         hint = 'guard it with key.last_used.state == "used" &&'

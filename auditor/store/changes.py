@@ -7,7 +7,6 @@ memory holds the findings of one user.
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -15,8 +14,9 @@ from typing import Any, TypeAlias
 from auditor.model.account import OutcomeKind
 from auditor.model.changes import Change, KeyChange, Said, change_of, differing
 from auditor.model.finding import FindingStatus, Severity
+from auditor.store import cursor
 from auditor.store.damage import reads
-from auditor.store.encoding import loads
+from auditor.store.encoding import POLICY, certain, load_records, one_of, parse_instant
 from auditor.store.looked import Looked, LookedAt
 from auditor.store.reading import Row
 
@@ -62,7 +62,10 @@ class StoredChanges:
     def baseline(self) -> Row:
         """Return `document.BaselinePart`: the earlier run."""
         before, after = self._runs
-        digests = [{policy["sha256"] for policy in loads(run["policies"])} for run in self._runs]
+        digests = [
+            {policy["sha256"] for policy in load_records(run["policies"], POLICY)}
+            for run in self._runs
+        ]
         return {
             **{name: before[name] for name in ("id", "started_at", "finished_at", "now")},
             "same_policies": digests[0] == digests[1],
@@ -153,8 +156,8 @@ class StoredChanges:
 
     def _compared(self) -> Iterator[tuple[Change | None, Said | None, Said | None]]:
         for _, befores, afters in self._paired(_FINDINGS.format("main."), _FINDINGS.format("")):
-            before = {said.id: said for said in map(Said._make, befores)}
-            after = {said.id: said for said in map(Said._make, afters)}
+            before = {said.id: said for said in map(_said, befores)}
+            after = {said.id: said for said in map(_said, afters)}
             for each in sorted({**before, **after}.values(), key=_place):
                 mine, theirs = before.get(each.id), after.get(each.id)
                 looked = theirs is not None or self._silent(self._after, each) is None
@@ -210,23 +213,31 @@ class StoredChanges:
             yield place, befores, afters
 
     def _rows(self, query: str, run_id: str) -> Iterator[_Tuple]:
-        with closing(self._connection.cursor()) as cursor:
-            yield from cursor.execute(query, (run_id,))
+        return cursor.tuples(self._connection, query, (run_id,))
 
 
 _TOLD = ("id", "rule_id", "title", "severity", "account_id", "user_name", "access_key_id",
          "message")  # fmt: skip
 _WAS = ("status", "severity", "title", "message")
+_SEVERITIES, _STATUSES = frozenset(Severity), frozenset(FindingStatus)
 _NOTHING = Said("", "", 0, "", "", "", "", "", None, "", None, None, None, None)
 _user_of: Callable[[_Tuple], Any] = itemgetter(0, 1)
 
 
 def _run(connection: sqlite3.Connection, table: str, run_id: str) -> sqlite3.Row:
-    with closing(connection.cursor()) as cursor:
-        cursor.row_factory = sqlite3.Row
-        query = f"SELECT * FROM {table} WHERE id = ?"  # noqa: S608 -- names of ours
-        row: sqlite3.Row = cursor.execute(query, (run_id,)).fetchone()
-        return row
+    query = f"SELECT * FROM {table} WHERE id = ?"  # noqa: S608 -- names of ours
+    [row] = cursor.rows(connection, query, (run_id,))
+    certain(row["started_at"])
+    certain(row["now"])
+    parse_instant(row["finished_at"])
+    return row
+
+
+def _said(row: _Tuple) -> Said:
+    said = Said._make(row)
+    one_of(said.severity, _SEVERITIES)
+    one_of(said.status, _STATUSES)
+    return said
 
 
 def _by_user(rows: Iterable[_Tuple]) -> Iterator[tuple[tuple[str, str], Sequence[_Tuple]]]:

@@ -15,7 +15,7 @@ def coverage(run: RunReading) -> Row:
         "SELECT coalesce(outcome, 'unreachable') AS outcome, count(*) AS n"
         " FROM account WHERE run_id = ? GROUP BY 1"
     ):
-        accounts[row["outcome"]] = row["n"]
+        accounts[row["outcome"]] += row["n"]
         accounts["total"] += row["n"]
     users = run.number("SELECT coalesce(sum(users), 0) FROM account WHERE run_id = ?")
     keys = run.number("SELECT count(*) FROM access_key WHERE run_id = ?")

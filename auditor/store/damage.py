@@ -12,7 +12,10 @@ from auditor.errors import AuditError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SIGNS = (sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+_SIGNS = (
+    sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, OverflowError,
+    StopIteration,
+)  # fmt: skip
 """What reading garbage raises."""
 
 

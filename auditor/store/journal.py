@@ -5,7 +5,7 @@ A connection of its own, with full syncs: a line is on the disk before the next 
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from auditor.model.outcome import JournalLine, Result, Step
 from auditor.model.plan import Action, ActionKind, Plan
 from auditor.remediation import journal as written
 from auditor.remediation.planner import KeyHistory, Rotation
-from auditor.store import plan_file
+from auditor.store import cursor, plan_file
 from auditor.store.damage import reads
-from auditor.store.encoding import certain, dumps, instant, loads
+from auditor.store.encoding import certain, dumps, instant, load_mapping, of
 from auditor.store.lease import give_back, take
 from auditor.store.schema import open_database
 
@@ -218,15 +218,25 @@ class SqliteJournal:
             ) from None
 
     def _all(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.row_factory = sqlite3.Row
-            yield from cursor.execute(query, arguments)
+        return cursor.rows(self._connection, query, arguments)
 
     def _one(self, query: str, *arguments: object) -> sqlite3.Row | None:
         return next(self._all(query, *arguments), None)
 
 
+_NEEDED = {
+    Step.CREATED: ("new_key_id", "request_id"),
+    Step.STORED: ("new_key_id", "secret_in"),
+    Step.OUTCOME: ("result", "reason"),
+}
+
+
 def _line(row: sqlite3.Row) -> JournalLine:
+    detail, step = load_mapping(row["detail"]), Step(row["step"])
+    for name in _NEEDED.get(step, ()):
+        of(detail[name], str)
+    if step is Step.OUTCOME:
+        written.parse(detail)
     return JournalLine(
         sequence=row["sequence"],
         at=certain(row["at"]),
@@ -237,8 +247,8 @@ def _line(row: sqlite3.Row) -> JournalLine:
         user_name=row["user_name"],
         access_key_id=row["access_key_id"],
         kind=ActionKind(row["kind"]),
-        step=Step(row["step"]),
-        detail=loads(row["detail"]),
+        step=step,
+        detail=detail,
     )
 
 

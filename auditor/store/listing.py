@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from auditor.model.access_key import KeyStatus
 from auditor.model.ageing import Ages
+from auditor.model.finding import FindingStatus, Remedy, Severity
 from auditor.model.identity import owner_of
 from auditor.store.damage import reads
-from auditor.store.encoding import load_unknown, loads
+from auditor.store.encoding import certain, load_facts, load_names, load_unknown
 from auditor.store.reading import Row, RunReading
 
 _KEYS = """
@@ -31,6 +32,9 @@ FROM finding WHERE run_id = ?
 ORDER BY account_id, user_name, access_key_id, position, rule_id
 """
 _AGES = "SELECT status, created_at, last_used_state, last_used_at FROM access_key WHERE run_id = ?"
+_STATES = frozenset({"used", "never", "unknown"})
+_STATUSES = frozenset(KeyStatus)
+_SEVERITIES, _FOUND, _REMEDIES = map(frozenset, (Severity, FindingStatus, Remedy))
 _DISTINCT = 1024
 """How many lists are remembered: a policy has few of them, and keys share them."""
 
@@ -42,6 +46,12 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
         account_id, user_name, user_arn, facts, user_class, access_key_id, slot, status, created_at,
         state, used_at, service, region, unknown, violations,
     ) in run.tuples(_KEYS):  # fmt: skip
+        if (
+            state not in _STATES
+            or status not in _STATUSES
+            or (state == "used") == (used_at is None)
+        ):
+            raise ValueError("a key in a state that there is not")
         age, reason = _days(created_at, now), load_unknown(unknown)
         yield {
             "account_id": account_id,
@@ -70,15 +80,17 @@ def keys(run: RunReading, now: datetime) -> Iterator[Row]:
 def findings(run: RunReading) -> Iterator[Row]:
     """Yield `document.FindingPart`, in order of account, user, key and rule; likewise."""
     for (
-        finding_id, rule_id, title, severity, status, account_id, user_name, access_key_id,
+        finding_id, rule_id, title, severity, found, account_id, user_name, access_key_id,
         message, remedy, exemption, controls,
     ) in run.tuples(_FINDINGS):  # fmt: skip
+        if severity not in _SEVERITIES or found not in _FOUND or remedy not in _REMEDIES:
+            raise ValueError("a finding of a kind that there is not")
         yield {
             "id": finding_id,
             "rule_id": rule_id,
             "title": title,
             "severity": severity,
-            "status": status,
+            "status": found,
             "account_id": account_id,
             "user_name": user_name,
             "access_key_id": access_key_id,
@@ -103,7 +115,7 @@ def ages(run: RunReading, now: datetime) -> Iterator[Ages]:
 
 def _days(since: str | None, now: datetime) -> int | None:
     """Return the whole days since then, none where it lies ahead."""
-    return None if since is None else max((now - datetime.fromisoformat(since)).days, 0)
+    return None if since is None else max((now - certain(since)).days, 0)
 
 
 def _idle(state: str, used_at: str | None, age: int | None, now: datetime) -> int | None:
@@ -120,11 +132,10 @@ def _idle(state: str, used_at: str | None, age: int | None, now: datetime) -> in
 @lru_cache(_DISTINCT)
 def _owner(facts: str) -> str | None:
     """Return the owner by the facts of a user, which `dump_facts` wrote."""
-    tags = loads(facts)["tags"]
-    return owner_of(tags[0]) if isinstance(tags, list) else None
+    tags = load_facts(facts)["tags"]
+    return owner_of(tags) if isinstance(tags, dict) else None
 
 
 @lru_cache(_DISTINCT)
 def _list(text: str) -> Sequence[str]:
-    names: list[str] = loads(text)
-    return names
+    return load_names(text)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 from auditor.model.account import OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.store.damage import reads
-from auditor.store.encoding import loads
+from auditor.store.encoding import ERROR, RULE, load_records
 
 Key: TypeAlias = tuple[str | None, int | None]
 """Id, or the slot of a key that has none."""
@@ -45,7 +45,9 @@ class Looked:
     def __init__(self, connection: sqlite3.Connection, run: sqlite3.Row) -> None:
         self._connection = connection
         self.run_id: str = run["id"]
-        self.rules: frozenset[str] = frozenset(rule["id"] for rule in loads(run["rules"]))
+        self.rules: frozenset[str] = frozenset(
+            rule["id"] for rule in load_records(run["rules"], RULE)
+        )
         self.accounts: Mapping[str, LookedAt] = {
             account_id: _looked_at(*columns)
             for account_id, *columns in connection.execute(
@@ -108,7 +110,7 @@ class Looked:
 def _looked_at(
     name: str | None, outcome: str, root_keys_unknown: str | None, errors: str
 ) -> LookedAt:
-    found = loads(errors) if outcome == OutcomeKind.PARTIAL else []
+    found = load_records(errors, ERROR) if outcome == OutcomeKind.PARTIAL else []
     return LookedAt(
         name=name,
         outcome=outcome,

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from auditor.model.outcome import Result
+from auditor.remediation import journal as written
 from auditor.remediation.journal import CUT_OFF
-from auditor.store.encoding import loads
+from auditor.store import plan_file
+from auditor.store.encoding import load_mapping, loads
 from auditor.store.reading import Row, RunReading
 
 _PLAN = (
@@ -21,6 +23,7 @@ def plan(run: RunReading) -> Row | None:
     row = run.first(_PLAN)
     if row is None:
         return None
+    plan_file.parse(row["document"], source=f"plan {row['id']}")
     kept, outcomes = loads(row["document"]), _outcomes(run, row["id"])
     plain = ("id", "created_at", "expires_at", "sha256", "held")
     return {
@@ -36,7 +39,7 @@ def taken(run: RunReading) -> Set[tuple[str, str]]:
     """Return account and id of the keys that the run's plans took away for good."""
     changes: dict[tuple[str, str], str] = {}
     for line in run.rows(_JOURNAL):
-        applied = line["step"] == "outcome" and loads(line["detail"])["result"] == "applied"
+        applied = line["step"] == "outcome" and _detail(line)["result"] == "applied"
         if applied and line["kind"] != "rotate":
             changes[line["account_id"], line["access_key_id"]] = line["kind"]
     return {key for key, kind in changes.items() if kind != "activate"}
@@ -47,7 +50,7 @@ def _outcomes(run: RunReading, plan_id: str) -> Mapping[str, Row]:
     outcomes: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
     for line in run.rows(_JOURNAL):
-        detail = loads(line["detail"])
+        detail = _detail(line)
         if line["plan_id"] == plan_id:
             keys[line["access_key_id"]] = line["action_id"]
             outcomes[line["action_id"]] = _outcome(line, detail)
@@ -56,6 +59,13 @@ def _outcomes(run: RunReading, plan_id: str) -> Mapping[str, Row]:
             if action_id in outcomes:
                 outcomes[action_id]["undone"] = True
     return outcomes
+
+
+def _detail(line: sqlite3.Row) -> Row:
+    detail = load_mapping(line["detail"])
+    if line["step"] == "outcome":
+        written.parse(detail)
+    return detail
 
 
 def _outcome(line: sqlite3.Row, detail: Row) -> dict[str, Any]:

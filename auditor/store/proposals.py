@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import groupby
 
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy, Severity
 from auditor.remediation.planner import Proposal, Reason
+from auditor.store import cursor
 from auditor.store.damage import reads
 from auditor.store.rows import parse_identity, parse_key
 
@@ -26,15 +26,12 @@ def proposals(connection: sqlite3.Connection, run_id: str) -> Iterator[Proposal]
         found, key=lambda row: (row["account_id"], row["user_name"])
     ):
         where = (run_id, account_id, user_name)
-        identity = parse_identity(
-            next(
-                _select(
-                    connection,
-                    "SELECT * FROM user WHERE run_id = ? AND account_id = ? AND name = ?",
-                    *where,
-                )
-            )
+        [owner] = _select(
+            connection,
+            "SELECT * FROM user WHERE run_id = ? AND account_id = ? AND name = ?",
+            *where,
         )
+        identity = parse_identity(owner)
         keys = {
             row["position"]: parse_key(row)
             for row in _select(
@@ -79,6 +76,4 @@ def active_keys(connection: sqlite3.Connection, run_id: str) -> dict[str, int]:
 def _select(
     connection: sqlite3.Connection, query: str, *arguments: object
 ) -> Iterator[sqlite3.Row]:
-    with closing(connection.cursor()) as cursor:
-        cursor.row_factory = sqlite3.Row
-        yield from cursor.execute(query, arguments)
+    return cursor.rows(connection, query, arguments)

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from typing import Any, TypeAlias
+
+from auditor.store import cursor
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -17,14 +18,11 @@ class RunReading:
 
     def rows(self, query: str) -> Iterator[sqlite3.Row]:
         """Yield rows whose columns have names, one at a time."""
-        with closing(self._connection.cursor()) as cursor:
-            cursor.row_factory = sqlite3.Row
-            yield from cursor.execute(query, (self._run_id,))
+        return cursor.rows(self._connection, query, (self._run_id,))
 
     def tuples(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Yield rows as tuples, one at a time: half the price, for what there is much of."""
-        with closing(self._connection.cursor()) as cursor:
-            yield from cursor.execute(query, (self._run_id,))
+        return cursor.tuples(self._connection, query, (self._run_id,))
 
     def first(self, query: str) -> sqlite3.Row | None:
         """Return the first row, if there is one."""

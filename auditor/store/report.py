@@ -6,12 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import groupby
 
 from auditor.errors import AuditError
+from auditor.model.account import AccountState, OutcomeKind, Via
 from auditor.model.ageing import Ageing, ageing
+from auditor.model.compliance import Unit
 from auditor.model.finding import Severity
 from auditor.store import coverage, listing, planned
 from auditor.store.changes import StoredChanges
 from auditor.store.damage import reads
-from auditor.store.encoding import certain, loads
+from auditor.store.encoding import (
+    ERROR,
+    POLICY,
+    RULE,
+    certain,
+    load_mapping,
+    load_names,
+    load_records,
+    of,
+    one_of,
+    parse_instant,
+)
 from auditor.store.reading import Row, RunReading
 
 _UNREAD = {
@@ -20,6 +33,13 @@ _UNREAD = {
     "message": "the run ended before this account was read",
     "subject": None,
 }
+_SEVERITIES = frozenset(Severity)
+_SOURCES = frozenset({"live", "report"})
+_STATES = frozenset({*AccountState, None})
+_VIAS = frozenset({*Via, None})
+_OUTCOMES = frozenset(OutcomeKind)
+_UNITS = frozenset(Unit)
+"""What may stand in columns that formats choose their words by."""
 _ACCOUNTS = "SELECT id FROM account WHERE run_id = ?"
 _TALLY = {
     str(level): f"count(*) FILTER (WHERE status = 'open' AND severity = '{level}')"
@@ -55,6 +75,9 @@ class StoredReport:
         self._run = run
         self._with_plan = with_plan
         self._now = certain(run["now"])
+        certain(run["started_at"])
+        parse_instant(run["finished_at"])
+        one_of(run["source"], _SOURCES)
         self._changes = changes
 
     def tool(self) -> Row:
@@ -68,15 +91,18 @@ class StoredReport:
         plain = ("id", "started_at", "finished_at", "now", "source", "partition", "caller_arn")
         return {
             **{name: run[name] for name in plain},
-            "policies": loads(run["policies"]),
-            "api_calls": loads(run["api_calls"]),
+            "policies": load_records(run["policies"], POLICY),
+            "api_calls": load_mapping(run["api_calls"], int),
             "throttled": run["throttled"],
         }
 
     @reads
     def rules(self) -> Sequence[Row]:
         """Return the rules that judged, in the policies' order."""
-        rules: list[Row] = loads(self._run["rules"])
+        rules = load_records(self._run["rules"], RULE)
+        for rule in rules:
+            one_of(rule["severity"], _SEVERITIES)
+            of(rule.get("facts", []), list, each=str)
         return rules
 
     @reads
@@ -89,9 +115,12 @@ class StoredReport:
         """Yield `document.AccountPart`, in order of id."""
         plain = ("id", "name", "ou", "state", "via", "role_arn", "credential_report_at")
         for row in self._reading.rows("SELECT * FROM account WHERE run_id = ? ORDER BY id"):
+            parse_instant(row["credential_report_at"])
             yield {
                 **{name: row[name] for name in plain},
-                "outcome": row["outcome"] or "unreachable",
+                "state": one_of(row["state"], _STATES),
+                "via": one_of(row["via"], _VIAS),
+                "outcome": one_of(row["outcome"] or "unreachable", _OUTCOMES),
                 "users": row["users"],
                 "keys": row["keys"],
                 "errors": _errors(row),
@@ -114,6 +143,7 @@ class StoredReport:
             raise LookupError("a finding in an account that is none of the run's")
         return tally
 
+    @reads
     def ageing(self) -> Ageing:
         """Return the keys counted by age and by time since their last use."""
         return ageing(listing.ages(self._reading, self._now))
@@ -126,8 +156,8 @@ class StoredReport:
         ):
             yield {
                 "policy": row["policy_id"],
-                "rules": None if row["rules"] is None else loads(row["rules"]),
-                "where": loads(row["selects"]),
+                "rules": None if row["rules"] is None else load_names(row["rules"]),
+                "where": load_mapping(row["selects"]),
                 **{name: row[name] for name in ("reason", "owner", "expires")},
                 "state": "expired" if row["expired"] else "active",
                 "findings": row["findings"],
@@ -162,7 +192,7 @@ class StoredReport:
             yield {
                 "framework": framework,
                 "control": control,
-                "unit": unit,
+                "unit": one_of(unit, _UNITS),
                 **{name: sum(account[name] for account in accounts) for name in names},
                 "not_assessed": self._not_assessed(unit, len(accounts)),
                 "accounts": accounts,
@@ -209,4 +239,6 @@ def _errors(row: sqlite3.Row) -> list[Row]:
         code = str(row["skip"]).title().replace(" ", "")
         message = f"skipped: {row['skip']}"
         return [{"operation": "scan", "code": code, "message": message, "subject": None}]
-    return loads(row["errors"]) if row["outcome"] else [_UNREAD]
+    if not row["outcome"]:
+        return [_UNREAD]
+    return list(load_records(row["errors"], ERROR))

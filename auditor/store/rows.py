@@ -15,6 +15,9 @@ from auditor.model.inventory import AccountInventory, ReadError, UserInventory
 from auditor.model.run import PolicySource, PolicyStamp, RuleStamp, Run
 from auditor.model.unknown import Unknown
 from auditor.store.encoding import (
+    ERROR,
+    POLICY,
+    RULE,
     certain,
     dump_facts,
     dump_names,
@@ -22,8 +25,9 @@ from auditor.store.encoding import (
     dumps,
     instant,
     load_facts,
+    load_mapping,
+    load_records,
     load_unknown,
-    loads,
     parse_instant,
 )
 
@@ -189,7 +193,7 @@ def source_row(run_id: str, position: int, source: PolicySource) -> dict[str, ob
 
 def parse_source(row: sqlite3.Row) -> PolicySource:
     """Return what `source_row` wrote."""
-    return PolicySource(name=row["name"], text=row["text"], packs=loads(row["packs"]))
+    return PolicySource(name=row["name"], text=row["text"], packs=load_mapping(row["packs"], str))
 
 
 _LISTS = ("controls", "facts")
@@ -207,13 +211,13 @@ def parse_run(row: sqlite3.Row, sources: tuple[PolicySource, ...]) -> Run:
         source=row["source"],
         partition=row["partition"],
         caller_arn=row["caller_arn"],
-        policies=tuple(PolicyStamp(**each) for each in loads(row["policies"])),
+        policies=tuple(PolicyStamp(**each) for each in load_records(row["policies"], POLICY)),
         sources=sources,
         rules=tuple(
             RuleStamp(**(each | {name: tuple(each.get(name, _NOT_SAID)) for name in _LISTS}))
-            for each in loads(row["rules"])
+            for each in load_records(row["rules"], RULE)
         ),
-        api_calls=loads(row["api_calls"]),
+        api_calls=load_mapping(row["api_calls"], int),
         throttled=row["throttled"],
     )
 
@@ -226,7 +230,7 @@ def parse_inventory(row: sqlite3.Row) -> AccountInventory:
             name=row["name"],
             ou=row["ou"],
             state=None if row["state"] is None else AccountState(row["state"]),
-            tags=None if row["tags"] is None else loads(row["tags"]),
+            tags=None if row["tags"] is None else load_mapping(row["tags"], str),
             ou_unknown=load_unknown(row["ou_unknown"]),
             tags_unknown=load_unknown(row["tags_unknown"]),
             skip=row["skip"],
@@ -238,7 +242,7 @@ def parse_inventory(row: sqlite3.Row) -> AccountInventory:
         role_arn=row["role_arn"],
         credential_report_at=parse_instant(row["credential_report_at"]),
         root_keys_unknown=load_unknown(row["root_keys_unknown"]),
-        errors=tuple(ReadError(**error) for error in loads(row["errors"])),
+        errors=tuple(ReadError(**error) for error in load_records(row["errors"], ERROR)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +16,7 @@ from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run, RunResults
+from auditor.store import cursor
 from auditor.store.damage import reads
 from auditor.store.encoding import dump_unknown, dumps, instant
 from auditor.store.lease import give_back, take
@@ -292,7 +293,11 @@ class SqliteRunStore:
         """Return account and user of an access key id, or of `ACCOUNT/USER` as it is."""
         account_id, slash, user_name = key.partition("/")
         rows = self._select(
-            "SELECT DISTINCT account_id, user_name FROM access_key"
+            "SELECT DISTINCT account_id, user_name,"
+            " EXISTS (SELECT 1 FROM account WHERE run_id = access_key.run_id AND id = account_id)"
+            " AND EXISTS (SELECT 1 FROM user WHERE run_id = access_key.run_id"
+            "  AND user.account_id = access_key.account_id AND name = user_name) AS owned"
+            " FROM access_key"
             " WHERE run_id = ? AND ((? AND account_id = ? AND user_name = ?) OR id = ?)"
             " ORDER BY account_id, user_name",
             run_id,
@@ -301,7 +306,10 @@ class SqliteRunStore:
             user_name,
             key,
         )
-        return [(AccountId(row["account_id"]), str(row["user_name"])) for row in rows]
+        found = list(rows)
+        if not all(row["owned"] for row in found):
+            raise LookupError("a key of nobody")
+        return [(AccountId(row["account_id"]), str(row["user_name"])) for row in found]
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
@@ -332,9 +340,7 @@ class SqliteRunStore:
         self._connection.executemany(_FILLING[table], rows)
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.row_factory = sqlite3.Row
-            yield from cursor.execute(query, arguments)
+        return cursor.rows(self._connection, query, arguments)
 
     def _record_control(self, run_id: str, result: ControlResult) -> None:
         for account_id, counts in result.accounts.items():

@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from typing import Any
 
 from auditor.model.finding import Severity
+from auditor.store import cursor
 from auditor.store.damage import reads
-from auditor.store.encoding import loads
+from auditor.store.encoding import POLICY, certain, load_records, parse_instant
 from auditor.store.reading import Row
 
 _LEVELS = tuple(str(level) for level in Severity)
@@ -43,7 +43,8 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
     scope_before: object = None
     for run in _rows(connection, _RUNS):
         open_ = found.get(run["id"], dict.fromkeys(_LEVELS, 0))
-        finished = run["finished_at"] is not None and bool(run["judged"])
+        certain(run["started_at"])
+        finished = parse_instant(run["finished_at"]) is not None and bool(run["judged"])
         scope = _scope(connection, run) if finished else None
         compared = finished and before is not None
         plain = ("id", "started_at", "finished_at", "accounts", "audited", "keys")
@@ -74,10 +75,8 @@ def _scope(connection: sqlite3.Connection, run: sqlite3.Row) -> object:
         "SELECT id FROM main.account WHERE run_id = ? AND outcome = 'audited' ORDER BY id",
         (run["id"],),
     ).fetchall()
-    return accounts, sorted(policy["sha256"] for policy in loads(run["policies"]))
+    return accounts, sorted(policy["sha256"] for policy in load_records(run["policies"], POLICY))
 
 
 def _rows(connection: sqlite3.Connection, query: str) -> Iterator[Any]:
-    with closing(connection.cursor()) as cursor:
-        cursor.row_factory = sqlite3.Row
-        yield from cursor.execute(query)
+    return cursor.rows(connection, query)

@@ -11,6 +11,7 @@ from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
 from auditor.policy.explain import Explained, explain
 from auditor.policy.facts import Case, cases, facts_of, shared_values
+from auditor.store.damage import reads
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.policies import load_policies, stored_policies
 
@@ -62,6 +63,7 @@ def explain_key(
     return stored, at, found
 
 
+@reads
 def _cases(store: SqliteRunStore, run: Run, account_id: AccountId, user_name: str) -> list[Case]:
     account = next(each.account for each in store.accounts(run.id) if each.account.id == account_id)
     user = next(each for each in store.users(run.id, account_id) if each.identity.name == user_name)

@@ -53,6 +53,7 @@ def test_an_alias_that_saves_writing_is_taken() -> None:
     ("text", "told"),
     [
         ("a: 1\nbc: \x00", "house.yaml:2:5: the character U+0000 can't be in YAML"),
+        ("a: 1\nb: 2\ncd: \x00", "house.yaml:3:5: the character U+0000 can't be in YAML"),
         ("\x1b[31m", "house.yaml:1:1: the character U+001B can't be in YAML"),
         ("[" * 5000, "house.yaml:1:1: not a value"),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
@@ -130,6 +131,7 @@ def test_growth_is_how_often_a_loop_puts_its_variable_into_something(
         ('a == "b" && c', "a ==   && c"),
         ("a // b\n&& c", "a  \n&& c"),
         ("a // b", "a  "),
+        ("X.map(a, 'a')", "X.map(a,  )"),
         ('r\'\\\' + \'\\\'\' + """a"b""" + d', "r  +   +   + d"),
     ],
 )

@@ -1,7 +1,7 @@
 """What the policy language says of facts, mistakes and verdicts, to the letter."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.util import find_spec, module_from_spec
@@ -15,7 +15,7 @@ from auditor.model.finding import VerdictKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.run import PolicySource
 from auditor.model.unknown import Unknown
-from auditor.policy import cases, compliance, document, loader, places
+from auditor.policy import cases, compliance, document, loader, parameters, places
 from auditor.policy.catalogue import FACTS
 from auditor.policy.cel import CelSyntaxError, Environment, FactType, Unbound
 from auditor.policy.compose import compose
@@ -41,7 +41,7 @@ from tests.builders import (
     used,
 )
 
-HINT = "mend the policy file; the language is described in docs/policy.md"
+HINT = "mend the policy file; the language is described in docs/policies.md"
 BASELINE = load_policies(["baseline"])
 NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code="AccessDenied")
 
@@ -134,19 +134,21 @@ def test_a_control_that_is_none_is_told_with_those_there_are(
 
 
 @pytest.mark.parametrize(
-    ("schema", "members"),
+    ("made", "members"),
     [
         (
-            document.json_schema(),
+            document.json_schema,
             {"apiVersion", "id", "title", "description", "extends", "params", "classes", "rules",
              "exemptions"},
         ),
-        (cases.json_schema(), {"apiVersion", "policies", "now", "cases"}),
+        (cases.json_schema, {"apiVersion", "policies", "now", "cases"}),
     ],
 )  # fmt: skip
 def test_a_schema_names_members_as_files_write_them(
-    schema: Mapping[str, Any], members: set[str]
+    made: Callable[[], Mapping[str, Any]], members: set[str]
 ) -> None:
+    schema = made()
+
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == members
     assert "class" in str(schema["$defs"])
@@ -689,7 +691,7 @@ def broken(policy: Any, *keys: AccessKey, **user: Any) -> tuple[str, str]:
 
 
 def test_a_condition_that_fails_is_told_with_its_mend() -> None:
-    tag = a_rule(when='user.tags["a:b"] == "x"')
+    tag = a_rule(when='user.tags["a:b c"] == "x"')
     date = a_rule(when="key.last_used.at < now")
     zero = a_rule(when="1 / user.active_keys > 0")
 
@@ -697,7 +699,10 @@ def test_a_condition_that_fails_is_told_with_its_mend() -> None:
         "rule 'old' of policy 'house' failed: there is no tag 'team'",
         "guard it with has(user.tags.team) &&",
     )
-    assert "there is no tag" in broken(compiled(a_policy(tag)))[0]
+    assert broken(compiled(a_policy(tag))) == (
+        "rule 'old' of policy 'house' failed: there is no tag 'a:b c'",
+        'guard it with "a:b c" in user.tags &&',
+    )
     assert broken(compiled(a_policy(date))) == (
         "rule 'old' of policy 'house' failed: a never-used key has no key.last_used.at",
         'guard it with key.last_used.state == "used" &&',
@@ -1039,6 +1044,7 @@ def texts(part: Any) -> object:
         ("(a && b) && (c && d)", ["&&", ["&&", "a", "b"], ["&&", "c", "d"]]),
         ("((a && b))", ["&&", "a", "b"]),
         ("(a) && '('", ["&&", "a", "'('"]),
+        ("'a\\'' == b && c == r", ["&&", "'a\\'' == b", "c == r"]),
         ("a && b && c", ["&&", "a", "b", "c"]),
         ("a || b && c || d", ["||", "a", ["&&", "b", "c"], "d"]),
         ("{'a': b && c}.a && d", ["&&", "{'a': b && c}.a", "d"]),
@@ -1117,3 +1123,142 @@ def test_values_are_told_as_the_language_writes_them(value: object, text: str) -
 
 def test_the_uses_of_a_key_are_of_three_kinds() -> None:
     assert {Used, NeverUsed, Unknown} == {type(each) for each in (used(), NeverUsed(), DENIED)}
+
+
+# --- parameters -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (False, "false"), (3, "3"), ("90d", "90d"), (["a", "b"], "a, b")],
+)
+def test_a_parameter_is_told_as_the_policy_writes_it(value: object, text: str) -> None:
+    assert parameters.written(value) == text
+    assert parameters.fill("so {x}!", {"x": value}) == f"so {text}!"
+
+
+@pytest.mark.parametrize("title", ["{x!r}", "{x:>9}", "{x.y}", "{x[0]}", "{y}", "{}"])
+def test_a_title_takes_plain_names_alone(title: str) -> None:
+    with pytest.raises(KeyError):
+        parameters.fill(title, {"x": "1"})
+
+
+def test_a_title_that_is_not_well_formed_names_nothing() -> None:
+    assert parameters.named_in("{a} and {b}") == ["a", "b"]
+    assert parameters.named_in("{a") == []
+    assert parameters.fill("{{x}} {x}", {"x": 1}) == "{x} 1"
+
+
+# --- extended policies ----------------------------------------------------------------------
+
+
+def extended(more: str) -> str:
+    return f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: strict\n{more}"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("params: {max_age: 3}", "house.yaml:5:19: max_age must be a duration, not a int"),
+        (
+            "classes: [{class: a, when: user.mfa}, {class: a, when: user.mfa}]",
+            "house.yaml:5:39: 'a' is defined twice",
+        ),
+        (
+            "classes: [{class: a, when: user.mfa, params: {max_age: 1}}]",
+            "house.yaml:5:56: max_age must be a duration, not a int",
+        ),
+        (
+            "classes: [{class: a, when: user.mfaa}]",
+            "house.yaml:5:32: undeclared reference to 'user.mfaa' (did you mean user.mfa?)",
+        ),
+        (
+            "rules: [{id: key-too-old, classes: {root: {max_age: 1}}}]",
+            "house.yaml:5:53: max_age must be a duration, not a int",
+        ),
+        (
+            "rules: [{id: fresh, title: T, severity: low}]",
+            "house.yaml:5:9: the rule 'fresh' lacks when",
+        ),
+        (
+            "rules: [{id: fresh, title: T, when: key.active}]",
+            "house.yaml:5:9: the rule 'fresh' lacks severity",
+        ),
+        (
+            "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]\n"
+            "params: {max_agee: 1d}",
+            "house.yaml:5:15: exemptions.0.title: Extra inputs are not permitted",
+        ),
+    ],
+)
+def test_a_mistake_in_what_a_policy_changes_is_told_in_its_place(more: str, told: str) -> None:
+    assert told in refusal(extended(more))[0]
+
+
+def test_a_member_that_is_none_hides_no_other_mistake() -> None:
+    more = (
+        "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]\n"
+        "params: {max_agee: 1d}"
+    )
+
+    assert refusal(extended(more))[0] == [
+        "house.yaml:5:15: exemptions.0.title: Extra inputs are not permitted",
+        "house.yaml:6:20: nothing looks at the parameter 'max_agee' (did you mean max_age?)",
+    ]
+
+
+def test_a_rule_of_the_pack_that_a_change_breaks_is_told_where_it_extends() -> None:
+    def packs(_: str) -> str:
+        return a_policy(a_rule().replace("Too old", "Older than {x}")).replace(
+            "{max", "{x: 1d, max"
+        )
+
+    text = "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours\nparams: {x: 3}"
+
+    with pytest.raises(PolicyError) as caught:
+        load(text, source="house.yaml", read_pack=packs)
+    assert str(caught.value) == "house.yaml:5:13: x must be a duration, not a int"
+
+
+def test_what_a_policy_says_of_itself_is_kept() -> None:
+    policy = compiled(a_policy().replace("title: House", "description: Why\ntitle: House"))
+
+    assert policy.description == "Why"
+    assert (policy.stamp.id, policy.stamp.title) == ("house", "House rules")
+    assert policy.stamp.params == {"max_age": "90d"}
+    assert policy.source.name == "house.yaml"
+
+
+def test_controls_that_are_given_with_a_threshold_stay() -> None:
+    rule = "{id: key-too-old, controls: ['our-own:1'], params: {max_age: 5d}}"
+    other = "{id: key-too-old, params: {max_age: 5d}}"
+
+    def controls(written: str) -> tuple[str, ...]:
+        policy = load(extended(f"rules: [{written}]"), source="x", read_pack=read_pack)
+        return next(each.controls for each in policy.rules if each.id == "key-too-old")
+
+    assert controls(rule) == ("our-own:1",)
+    assert controls(other) == ()
+
+
+def test_a_test_of_a_policy_may_expect_an_exemption() -> None:
+    policy = exempting("user: alice", head="")
+    text = (
+        "apiVersion: iamaudit/v1\npolicies: [x]\ncases:\n"
+        "  - {name: n, facts: {user.name: alice, key.age: 100d}, expect: {old: exempt}}"
+    )
+    parsed, placed = cases.parse(text, source="x")
+    [case] = cases.read(parsed, placed, [policy], source="x", now=NOW)
+
+    assert cases.differences(case, [policy], now=NOW) == []
+    [late] = cases.differences(case, [policy], now=NOW + timedelta(days=900))
+    assert (late.expected, late.found) == ("exempt", "violation")
+
+
+def test_a_class_that_can_not_be_decided_names_itself() -> None:
+    head = "classes: [{class: odd, when: 1 / user.active_keys > 0}]"
+
+    told, hint = broken(compiled(a_policy(head=head)), a_key(active=False))
+
+    assert told == "rule 'odd' of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
+    assert hint == "mend its condition"

@@ -25,7 +25,7 @@ from auditor.store.journal import SqliteJournal
 from auditor.store.runs import SqliteRunStore
 from tests.builders import ACCOUNT_ID, DENIED, KEY_ID, NOW, a_key, a_run, ago, used
 from tests.fakes import denied, gone
-from tests.remediation.fakes import SECRET, TIMEOUT, FakeSink, failing
+from tests.remediation.fakes import SECRET, TIMEOUT, FakeSink, FakeWriter, failing
 from tests.remediation.test_apply import OLD, OTHER, Bench, a_plan, an_action
 from tests.remediation.test_planner import a_proposal, because, planned
 
@@ -305,7 +305,14 @@ def test_an_undo_is_a_plan_of_its_own() -> None:
     exposed = an_action(key=a_key("AKIA4"), because=["key-quarantined", "x"])
     untouched = an_action(key=a_key("AKIA5"))
     whole = a_plan(
-        action, deleted, rotated, exposed, untouched, scanned_at=ago(hours=9), policies={"p": "0"}
+        action,
+        deleted,
+        rotated,
+        exposed,
+        untouched,
+        created_at=ago(hours=8),
+        scanned_at=ago(hours=9),
+        policies={"p": "0"},
     )
     applied = {"result": "applied", "reason": ""}
     kept = {each.id: [a_line(each, "outcome", applied)] for each in whole.actions[:-1]}
@@ -799,6 +806,46 @@ async def test_a_new_key_that_can_not_be_deleted_either_is_a_persons(rotating: B
         " (iam:DeleteAccessKey: AccessDenied: not allowed): delete it by hand",
         new_key_id="AKIANEW1",
     )
+
+
+async def test_a_key_that_could_not_be_created_is_refused(rotating: Bench) -> None:
+    throttled = failing("Throttling", FailureKind.THROTTLED)
+    rotating.writer.before["iam:CreateAccessKey"] = deque([throttled] * 5)
+
+    assert await rotating.one(an_action("rotate")) == refusal(
+        "throttled by AWS, however often it was tried"
+    )
+    rotating.writer.before["iam:CreateAccessKey"] = deque([denied("iam:CreateAccessKey")])
+    assert await rotating.one(an_action("rotate")) == refusal(
+        "iam:CreateAccessKey: AccessDenied: not allowed"
+    )
+
+
+async def test_a_new_key_that_was_not_stored_is_deleted_however_slowly(rotating: Bench) -> None:
+    assert rotating.sink is not None
+    rotating.sink.failure = AuditError("full", hint="free it")
+    throttled = failing("Throttling", FailureKind.THROTTLED)
+    rotating.writer.before["iam:DeleteAccessKey"] = deque([throttled])
+
+    assert "AKIANEW1 was deleted" in (await rotating.one(an_action("rotate"))).reason
+    assert rotating.clock.slept == [1.0]
+
+
+async def test_an_old_key_that_goes_while_it_is_looked_at_is_told(bench: Bench) -> None:
+    class Vanishing(FakeWriter):
+        async def access_keys(self, user_name: str) -> Any:
+            keys = await super().access_keys(user_name)
+            self.keys[user_name] = []
+            return keys
+
+    bench.writer = Vanishing(keys={"amy": [OLD]})
+    bench.sessions.accounts[ACCOUNT_ID] = bench.writer
+    action = an_action()
+    rotation = Rotation(plan_id="p", new_key_id=AccessKeyId("AKIANEW"), finished=True)
+
+    outcome = await bench.one(action, rotations={action.id: rotation})
+
+    assert outcome == drift("the key is gone")
 
 
 async def test_deleting_a_new_key_waits_where_aws_throttles(rotating: Bench) -> None:

@@ -249,6 +249,25 @@ async def test_a_rotation_makes_a_second_key_and_keeps_the_first(desk: Desk) -> 
     assert desk.sink.kept == {NEW: SECRET}
 
 
+async def test_a_rotation_tells_of_the_key_before_its_secret_is_stored(desk: Desk) -> None:
+    desk.sink.failure = AuditError("full", hint="free it")
+
+    outcome = await desk.keys.rotate(desk.sink, desk.told.append)
+
+    assert outcome.result is Result.REFUSED
+    assert desk.told == ["created AKIANEW1"]
+    assert desk.there == ["AKIAONE"]
+
+
+async def test_a_throttled_change_is_waited_for(desk: Desk) -> None:
+    desk.fail("iam:UpdateAccessKey", THROTTLED)
+
+    outcome = await desk.keys.change(ActionKind.DEACTIVATE, AccessKeyId("AKIAONE"))
+
+    assert outcome.result is Result.APPLIED
+    assert desk.clock.slept == [1.0]
+
+
 async def test_a_rotation_needs_a_free_slot(desk: Desk) -> None:
     desk.writer.keys["amy"].append(TWO)
 
