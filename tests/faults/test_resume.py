@@ -6,7 +6,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ async def halted(cut: Path, tmp_path: Path) -> AsyncIterator[Desk]:
         ({"accounts": ("org", "111111111111")}, "1 more (111111111111)"),
         ({"policies": ("strict",)}, "has other policies: baseline"),
         ({"source": Source.REPORT}, "has --source live"),
-        ({"now": NOW - timedelta(days=1)}, "measures ages from"),
+        ({"now": datetime(2026, 1, 1, tzinfo=UTC)}, "measures ages from"),
         ({"resume": "20260101T000000Z-00000000"}, "there is no run"),
         ({"output": Path("elsewhere")}, "there is no store"),
     ],
