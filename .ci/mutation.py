@@ -1,4 +1,4 @@
-"""Mutation testing of what decides and what changes keys; see docs/decisions/0012-mutation.md.
+"""Mutation testing of what decides and what changes keys; see docs/decisions, 0015.
 
 Every mutant, or a share of each module's chosen by a seed, runs against the quick tests. Survivors
 that can't change what anybody sees are explained in `mutation-explained.toml`; the result goes to
@@ -105,7 +105,7 @@ def main() -> None:
 def tell(
     found: dict[str, dict[str, int | None]], chosen: dict[str, list[str]], wanted: Any
 ) -> None:
-    known = {(each["function"], each["becomes"]) for each in explanations()}
+    known = {(each["function"], put) for each in explanations() for put in each["becomes"]}
     modules: dict[str, dict[str, int]] = {}
     unexplained = []
     for module, names in chosen.items():

@@ -1,5 +1,6 @@
 """Values of the model as rows of the store, and back."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -196,6 +197,8 @@ def parse_source(row: sqlite3.Row) -> PolicySource:
     return PolicySource(name=row["name"], text=row["text"], packs=load_mapping(row["packs"], str))
 
 
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What an id may be: a folder of reports is called so, and nothing else may become a path."""
 _LISTS = ("controls", "facts")
 _NOT_SAID = ("key.idle",)
 """Runs of an older version don't say what a rule looked at: suppose that it looked at the use."""
@@ -203,6 +206,8 @@ _NOT_SAID = ("key.idle",)
 
 def parse_run(row: sqlite3.Row, sources: tuple[PolicySource, ...]) -> Run:
     """Return what `run_row` wrote."""
+    if not _RUN_ID.fullmatch(row["id"]):
+        raise ValueError("no id of a run")
     return Run(
         id=row["id"],
         started_at=certain(row["started_at"]),

@@ -96,6 +96,13 @@ _ODD = st.sampled_from(
 )  # fmt: skip
 
 
+def _data(text: str) -> object:
+    try:
+        return orjson.loads(text) if text[:1] in {"[", "{"} else None
+    except orjson.JSONDecodeError:
+        return None
+
+
 def garbage(kind: str, was: object) -> st.SearchStrategy[object]:
     """A value of the column's type that nobody wrote, some of them near what was there."""
     if kind == "INTEGER":
@@ -103,12 +110,10 @@ def garbage(kind: str, was: object) -> st.SearchStrategy[object]:
     near: st.SearchStrategy[object] = st.nothing()
     if isinstance(was, str):
         near = mangled([was.encode()]).map(lambda text: text.decode("utf-8", "replace"))
-        if was[:1] in {"[", "{"}:
-            near |= (
-                reshaped(orjson.loads(was))
-                .filter(_jsonable)
-                .map(lambda data: orjson.dumps(data).decode())
-            )
+        data = _data(was)
+        if data is not None:
+            others = reshaped(data).filter(_jsonable)
+            near |= others.map(lambda other: orjson.dumps(other).decode())
     return near | _ODD | _JSON | st.text(max_size=6).filter(lambda text: text.isascii())
 
 
@@ -175,6 +180,28 @@ def test_a_torn_file_is_told_as_damage(seed: Path, folder: Path, data: st.DataOb
     copied(seed, folder).write_bytes(content[:end])
 
     told("torn stores", data.draw(st.sampled_from(sorted(COMMANDS))), folder)
+
+
+@pytest.mark.parametrize("run_id", ["../outside", "/outside", "..", "a/b", "", "a\0b", "-x"])
+def test_a_run_whose_id_is_a_path_writes_nothing_anywhere(
+    seed: Path, folder: Path, run_id: str
+) -> None:
+    path = copied(seed, folder)
+    with closing(sqlite3.connect(path, isolation_level=None)) as store:
+        for table, column in (("run", "id"), ("account", "run_id"), ("finding", "run_id")):
+            store.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {column} = 'run-2'",  # noqa: S608
+                (run_id,),
+            )
+    before = sorted(each for each in folder.parent.rglob("*") if "db" not in each.name)
+
+    said = iamaudit(
+        "database rows", "report", f"--store={path}", f"--output={folder / 'none' / 'out'}"
+    )
+
+    assert said.code == 2
+    assert "the store is damaged" in said.err
+    assert before == sorted(each for each in folder.parent.rglob("*") if "db" not in each.name)
 
 
 def test_an_application_that_waits_is_not_taken_for_damage(seed: Path) -> None:

@@ -578,6 +578,8 @@ def test_each_fact_has_a_type_and_is_shared_or_of_the_key() -> None:
         ('now < timestamp("2026-11-24T11:59:59Z")', False),
         (f'account.id == "{ACCOUNT_ID}" && account.partition == "aws-cn"', True),
         ("params.max_age == days(90)", True),
+        ('account.partition == "aws"', False),
+        ('user.name == "amy"', False),
     ],
 )
 def test_what_a_root_key_of_which_nothing_is_known_could_break(when: str, could: bool) -> None:
@@ -586,6 +588,15 @@ def test_what_a_root_key_of_which_nothing_is_known_could_break(when: str, could:
     found = rules_that_root_keys_could_break(an_account(), "aws-cn", policy, now=NOW)
 
     assert [rule.id for rule in found] == (["old"] if could else [])
+
+
+def test_a_rule_that_fails_for_a_root_key_of_which_nothing_is_known_is_named() -> None:
+    policy = compiled(a_policy(a_rule(when='user.tags.team == "x"')))
+
+    with pytest.raises(PolicyError) as caught:
+        rules_that_root_keys_could_break(an_account(), "aws", policy, now=NOW)
+
+    assert str(caught.value) == "rule 'old' of policy 'house' failed: there is no tag 'team'"
 
 
 # --- verdicts -------------------------------------------------------------------------------
@@ -974,6 +985,8 @@ def test_what_does_not_compile_is_told_in_the_words_of_the_language() -> None:
 def test_a_condition_knows_the_names_it_can_not_do_without() -> None:
     compiled_ = Environment(NAMES).compile('a || s == "t" // d')
 
+    spaced = Environment({"k.l.at": FactType.BOOL}).compile("k . l . at")
+    assert spaced.facts == {"k.l.at"}
     assert compiled_.facts == {"a", "s"}
     assert compiled_.text == 'a || s == "t" // d'
 
