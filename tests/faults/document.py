@@ -11,10 +11,10 @@ from tests.faults.kinds import Fault
 if TYPE_CHECKING:
     from tests.faults.soak import Figures
 
-_DOCS = Path(__file__).resolve().parents[2] / "docs"
-DOCUMENT, ELSEWHERE = _DOCS / "reliability.md", _DOCS / "reliability.json"
-"""The document, and what other measurements left for it: `{"mutation": {"mutants", "killed"},
-"bad_inputs": {"tried", "tracebacks"}}`; what is not there is called not measured."""
+_ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = _ROOT / "docs/reliability.md"
+FUZZ, MUTATION = _ROOT / "tests/fuzz.json", _ROOT / "tests/mutation.json"
+"""What `make fuzz` and `make mutation` left; what is not there is called not measured."""
 _NOT = "not measured"
 
 
@@ -28,7 +28,7 @@ def write(figures: "Figures") -> None:
 
 def table(figures: "Figures") -> str:
     """Return the figures as Markdown."""
-    elsewhere = json.loads(ELSEWHERE.read_text()) if ELSEWHERE.exists() else {}
+    fuzz, mutation = _read(FUZZ), _read(MUTATION)
     wrong = figures.wrong
     rows = {
         "schedules of faults": figures.schedules,
@@ -44,9 +44,9 @@ def table(figures: "Figures") -> str:
         "scans interrupted by Ctrl-C, then resumed": figures.interrupted,
         "scans killed (kill -9), then resumed": figures.killed,
         "longest time to stop after Ctrl-C": f"{figures.longest_stop:.2f} s",
-        "bad inputs tried": _of(elsewhere, "bad_inputs", "tried"),
-        "of them, ended in a traceback": _of(elsewhere, "bad_inputs", "tracebacks"),
-        "mutation score": _score(elsewhere),
+        "bad inputs tried": fuzz.get("inputs", _NOT),
+        "of them, ended in a traceback": fuzz.get("tracebacks", _NOT),
+        "mutation score": _score(mutation),
     }
     lines = ["| what | measured |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]
     kinds = sorted(Fault, key=lambda fault: str(fault).lower())
@@ -55,13 +55,14 @@ def table(figures: "Figures") -> str:
     return "\n".join([at, "", *lines, "", "| fault | requests struck |", "|---|---|", *struck])
 
 
-def _of(elsewhere: dict[str, Any], part: str, name: str) -> object:
-    return elsewhere.get(part, {}).get(name, _NOT)
+def _read(result: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
+    return found
 
 
-def _score(elsewhere: dict[str, Any]) -> str:
-    found = elsewhere.get("mutation")
+def _score(found: dict[str, Any]) -> str:
+    """Return the share that was killed; those that nobody can see count against it here."""
     if not found:
         return _NOT
-    killed, mutants = found["killed"], found["mutants"]
-    return f"{killed / mutants:.0%} ({killed} of {mutants} mutants)"
+    killed, mutants, made = found["killed"], found["mutants"], found["of_all"]
+    return f"{killed / mutants:.1%} ({killed} of {mutants} mutants, drawn from {made})"
