@@ -64,13 +64,18 @@ _CODES = {
 }
 
 
+def printable(text: str) -> str:
+    """Return text without what would act on a terminal."""
+    from auditor.formats import templates  # noqa: PLC0415 -- help needs no Jinja
+
+    return templates.printable(text)
+
+
 def main() -> None:
     """Run the command line; an operator's mistake ends in one line and its exit code."""
     try:
         app()
     except AuditError as error:
-        from auditor.formats.templates import printable  # noqa: PLC0415 -- help needs no Jinja
-
         lines = [printable(line) for line in str(error).splitlines()]
         typer.echo(f"iamaudit: {chr(10).join(lines)}; {error.hint}", err=True)
         sys.exit(_CODES.get(type(error), ExitCode.USAGE))
@@ -79,7 +84,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 -- the last resort: a bug must not pass for findings
         if _of_the_disk(error):
             hint = "free the disk or the lock, restore the file, or choose another --output"
-            typer.echo(f"iamaudit: the store can't be used: {error}; {hint}", err=True)
+            said = " ".join(str(error).split())
+            typer.echo(f"iamaudit: the store can't be used: {printable(said)}; {hint}", err=True)
             sys.exit(ExitCode.USAGE)
         typer.echo(_crash(error), err=True)
         sys.exit(ExitCode.NOTHING)

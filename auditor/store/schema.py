@@ -211,7 +211,8 @@ def _names(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def _unusable(path: Path, reason: str) -> AuditError:
-    return AuditError(f"the store {path} can't be used: {reason}", hint="choose another --output")
+    said = " ".join(reason.split())  # SQLite quotes what a damaged file holds
+    return AuditError(f"the store {path} can't be used: {said}", hint="choose another --output")
 
 
 def damaged(path: Path, reason: str) -> AuditError:

@@ -182,6 +182,23 @@ def test_a_torn_file_is_told_as_damage(seed: Path, folder: Path, data: st.DataOb
     told("torn stores", data.draw(st.sampled_from(sorted(COMMANDS))), folder)
 
 
+def test_what_sqlite_quotes_of_a_damaged_file_is_one_line(seed: Path, folder: Path) -> None:
+    path = copied(seed, folder)
+    with closing(sqlite3.connect(path, isolation_level=None)) as store:
+        store.execute("PRAGMA writable_schema = ON")
+        store.execute(
+            "UPDATE sqlite_schema SET sql = ? WHERE name = 'journal'",
+            ('CREATE TABLE journal (x "\n\x1b[2J',),
+        )
+
+    for command in COMMANDS:
+        told("torn stores", command, folder)
+    said = iamaudit("torn stores", "report", f"--store={path}")
+
+    assert said.code == 2
+    assert "\x1b" not in said.err
+
+
 @pytest.mark.parametrize("run_id", ["../outside", "/outside", "..", "a/b", "", "a\0b", "-x"])
 def test_a_run_whose_id_is_a_path_writes_nothing_anywhere(
     seed: Path, folder: Path, run_id: str
