@@ -522,12 +522,12 @@ def test_why_a_fact_is_not_known(fact: str, case: Case, why: Unknown | None) -> 
 
 
 def test_of_root_keys_made_at_once_the_second_slot_is_the_newest() -> None:
-    keys = [replace(a_key(), id=None, slot=slot) for slot in (2, 1)]
+    keys = [replace(a_key(), id=None, slot=slot) for slot in (1, 2)]
     user = a_user_with(*keys, name=ROOT_USER_NAME)
 
     told = facts_of_keys(an_account(), "aws", user, NOW)
 
-    assert [facts.known["key.newest"] for _, facts in told] == [True, False]
+    assert [facts.known["key.newest"] for _, facts in told] == [False, True]
 
 
 def test_of_root_keys_without_a_date_none_is_the_newest_and_an_inactive_one_never_is() -> None:
@@ -1231,6 +1231,38 @@ def test_a_rule_of_the_pack_that_a_change_breaks_is_told_where_it_extends() -> N
     with pytest.raises(PolicyError) as caught:
         load(text, source="house.yaml", read_pack=packs)
     assert str(caught.value) == "house.yaml:5:13: x must be a duration, not a int"
+
+
+def test_mistakes_in_what_is_taken_over_are_told_where_the_pack_is_named() -> None:
+    def packs(_: str) -> str:
+        return a_policy(a_rule(controls="[odd]"), head="classes: [{class: root, when: user.mfa}]")
+
+    with pytest.raises(PolicyError) as caught:
+        load(
+            "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours",
+            source="house.yaml",
+            read_pack=packs,
+        )
+
+    assert str(caught.value).splitlines() == [
+        "house.yaml:4:10: the class 'root' is built in",
+        "house.yaml:4:10: 'odd' is no control: write framework:id, as in cis-aws-5.0.0:1.13",
+    ]
+
+
+def test_a_pack_with_thresholds_by_class_keeps_its_controls_where_nothing_is_changed() -> None:
+    def packs(_: str) -> str:
+        return a_policy(
+            a_rule(controls="['our-own:1']"),
+            head="classes: [{class: human, when: user.mfa, params: {max_age: 300d}}]",
+        )
+
+    def controls(more: str) -> tuple[str, ...]:
+        text = f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours\n{more}"
+        return load(text, source="house.yaml", read_pack=packs).rules[0].controls
+
+    assert controls("") == ("our-own:1",)
+    assert controls("classes: [{class: human, when: user.mfa, params: {max_age: 1d}}]") == ()
 
 
 def test_what_a_policy_says_of_itself_is_kept() -> None:
