@@ -13,6 +13,7 @@ from botocore import xform_name
 
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
+from auditor.aws.paging import Pages
 from auditor.aws.throttle import Pace
 from auditor.ports import Clock, PublishedFinding, Rejected
 
@@ -57,6 +58,7 @@ class SecurityHub:
             },
             "MaxResults": _PAGE,
         }
+        pages = Pages("securityhub:GetFindings")
         while True:
             answer = await self._call("GetFindings", self._reading, asked)
             with failures("securityhub:GetFindings"):
@@ -65,7 +67,7 @@ class SecurityHub:
             yield page
             if not token:
                 return
-            asked["NextToken"] = token
+            asked["NextToken"] = pages.follow(token, answer["Findings"])
 
     async def send(self, findings: Sequence[Mapping[str, Any]]) -> Sequence[Rejected]:
         """Create or update findings (BatchImportFindings); return those that were not taken."""

@@ -7,6 +7,7 @@ import pytest
 
 from auditor.aws.organizations import OrganizationsReader
 from auditor.aws.readers import ClientReader
+from auditor.aws.security_hub import SecurityHub
 from auditor.errors import AwsFailure, FailureKind
 from tests.aws.connect import some_calls
 from tests.builders import NOW
@@ -76,6 +77,18 @@ async def test_markers_of_an_organization_that_never_end_do() -> None:
 
     with pytest.raises(AwsFailure, match="EndlessPages"):
         _ = [each async for each in organizations(client).accounts(None)]
+
+    assert client.asked < 100
+
+
+async def test_markers_of_a_security_hub_that_never_end_do() -> None:
+    fresh = count()
+    client = Paged(lambda: {"Findings": [], "NextToken": f"t{next(fresh)}"})
+    calls = some_calls(attempts=1)
+    hub = SecurityHub(client, calls, FakeClock(), account_id="1" * 12, product_arn="arn:x")
+
+    with pytest.raises(AwsFailure, match="EndlessPages"):
+        _ = [page async for page in hub.published()]
 
     assert client.asked < 100
 
