@@ -84,8 +84,10 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 -- the last resort: a bug must not pass for findings
         if _of_the_disk(error):
             hint = "free the disk or the lock, restore the file, or choose another --output"
-            said = " ".join(str(error).split())
-            typer.echo(f"iamaudit: the store can't be used: {printable(said)}; {hint}", err=True)
+            from auditor.store.damage import one_line  # noqa: PLC0415 -- help needs no store
+
+            said = printable(one_line(str(error)))
+            typer.echo(f"iamaudit: the store can't be used: {said}; {hint}", err=True)
             sys.exit(ExitCode.USAGE)
         typer.echo(_crash(error), err=True)
         sys.exit(ExitCode.NOTHING)

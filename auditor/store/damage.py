@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import isgeneratorfunction
+from pathlib import Path
 from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -51,7 +52,7 @@ def damaged(error: Exception) -> AuditError:
     Whoever catches this closes the store: cursors of what was half read are closed before.
     """
     clear_frames(error.__traceback__)
-    said = str(error).partition(" with text ")[0]  # what follows is the garbage itself
+    said = one_line(str(error).partition(" with text ")[0])  # what follows is the garbage itself
     if isinstance(error, sqlite3.OperationalError):
         told = f"the store can't be read: {said}"
     elif isinstance(error, sqlite3.DatabaseError):
@@ -59,3 +60,16 @@ def damaged(error: Exception) -> AuditError:
     else:
         told = f"the store is damaged: it says what iamaudit never writes ({type(error).__name__})"
     return AuditError(told, hint="restore it, or name another with --store")
+
+
+def not_whole(path: Path, reason: str) -> AuditError:
+    """Return what to say of a file that is torn, or lacks tables."""
+    return AuditError(
+        f"the store {path} is damaged: {one_line(reason)}",
+        hint="restore it from a copy, or choose another --output and scan again",
+    )
+
+
+def one_line(said: str) -> str:
+    """Return what SQLite said as one line: it quotes what a damaged file holds."""
+    return " ".join(said.split())

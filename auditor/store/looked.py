@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 from auditor.model.account import OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
+from auditor.store import cursor
 from auditor.store.damage import reads
 from auditor.store.encoding import ERROR, RULE, load_records
 
@@ -60,9 +60,8 @@ class Looked:
     @classmethod
     def of(cls, connection: sqlite3.Connection, run_id: str) -> Self:
         """Return the reach of a stored run; raise LookupError where there is none."""
-        with closing(connection.cursor()) as cursor:
-            cursor.row_factory = sqlite3.Row
-            row = cursor.execute("SELECT * FROM main.run WHERE id = ?", (run_id,)).fetchone()
+        found = cursor.rows(connection, "SELECT * FROM main.run WHERE id = ?", (run_id,))
+        row = next(found, None)
         if row is None:
             raise LookupError(run_id)
         return cls(connection, row)

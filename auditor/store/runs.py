@@ -17,7 +17,7 @@ from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run, RunResults
 from auditor.store import cursor
-from auditor.store.damage import reads
+from auditor.store.damage import not_whole, reads
 from auditor.store.encoding import dump_unknown, dumps, instant
 from auditor.store.lease import give_back, take
 from auditor.store.output import LATEST
@@ -39,7 +39,7 @@ from auditor.store.rows import (
     use_columns,
     user_row,
 )
-from auditor.store.schema import JUDGEMENT, damaged, open_database
+from auditor.store.schema import JUDGEMENT, open_database
 
 _STALE = timedelta(days=1)
 """After which a run of another machine that left its lease behind may be resumed."""
@@ -233,11 +233,10 @@ class SqliteRunStore:
         """Raise AuditError where the file is damaged."""
         try:
             [(found,)] = self._connection.execute("PRAGMA quick_check(1)")
-            found = " ".join(str(found).split())
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found != "ok":
-            raise damaged(self._path, found)
+            raise not_whole(self._path, str(found))
 
     def unread(self, run_id: str, unfinished: str) -> frozenset[AccountId]:
         """Return the accounts of a run that were not read to their end.
@@ -331,7 +330,7 @@ class SqliteRunStore:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:
                 raise
-            raise damaged(self._path, str(error)) from None
+            raise not_whole(self._path, str(error)) from None
 
     def _insert(self, table: str, row: dict[str, object]) -> None:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))

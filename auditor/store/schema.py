@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from auditor.errors import AuditError
+from auditor.store.damage import not_whole, one_line
 
 APPLICATION_ID = 0x69616D61  # "iama"
 VERSION = 2
@@ -191,7 +192,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
         raise AuditError(f"{path} is not a store of iamaudit", hint="choose another --output")
     missing = _TABLES - _names(connection) if version == VERSION else frozenset()
     if missing:
-        raise damaged(path, f"it lacks {', '.join(sorted(missing))}")
+        raise not_whole(path, f"it lacks {', '.join(sorted(missing))}")
     if version > VERSION:
         raise AuditError(
             f"{path} was written by a later iamaudit",
@@ -211,16 +212,8 @@ def _names(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def _unusable(path: Path, reason: str) -> AuditError:
-    said = " ".join(reason.split())  # SQLite quotes what a damaged file holds
+    said = one_line(reason)
     return AuditError(f"the store {path} can't be used: {said}", hint="choose another --output")
-
-
-def damaged(path: Path, reason: str) -> AuditError:
-    """Return what is to be said of a file that is not whole."""
-    return AuditError(
-        f"the store {path} is damaged: {reason}",
-        hint="restore it from a copy, or choose another --output and scan again",
-    )
 
 
 def _on_network(path: Path) -> bool:

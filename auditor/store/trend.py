@@ -1,8 +1,7 @@
 """The stored runs side by side: what each came to, and the change to the run before."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from auditor.model.finding import Severity
 from auditor.store import cursor
@@ -41,7 +40,7 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
     told: list[Row] = []
     before: Row | None = None
     scope_before: object = None
-    for run in _rows(connection, _RUNS):
+    for run in cursor.rows(connection, _RUNS):
         open_ = found.get(run["id"], dict.fromkeys(_LEVELS, 0))
         certain(run["started_at"])
         finished = parse_instant(run["finished_at"]) is not None and bool(run["judged"])
@@ -76,7 +75,3 @@ def _scope(connection: sqlite3.Connection, run: sqlite3.Row) -> object:
         (run["id"],),
     ).fetchall()
     return accounts, sorted(policy["sha256"] for policy in load_records(run["policies"], POLICY))
-
-
-def _rows(connection: sqlite3.Connection, query: str) -> Iterator[Any]:
-    return cursor.rows(connection, query)
