@@ -14,7 +14,7 @@ from auditor.aws.connection import Connection
 from auditor.aws.region import region_of
 from auditor.aws.session import Aws
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, AwsFailure
+from auditor.errors import AwsFailure
 from auditor.fanout import each, until_interrupted
 from auditor.formats import asff
 from auditor.model.account import Account, OutcomeKind
@@ -26,6 +26,7 @@ from auditor.store.looked import Looked
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.judging import judge_if_needed
+from auditor.wiring.partition import check_partition
 
 _ACCOUNTS_AT_ONCE = 8
 _ESCAPE = "\\"
@@ -96,11 +97,7 @@ async def publish_to_security_hub(
             publishes=True,
         )
         async with aws.connect() as caller:
-            if caller.partition != run.partition:
-                raise AuditError(
-                    f"the run is of partition {run.partition}, the caller of {caller.partition}",
-                    hint="choose the credentials that scanned, with --profile",
-                )
+            check_partition("the run", run.partition, caller)
             return await _publish(store, run, aws, options, clock=clock)
 
 

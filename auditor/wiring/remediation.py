@@ -33,6 +33,7 @@ from auditor.store.output import STORE, Output
 from auditor.store.proposals import active_keys, proposals
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.judging import judge_if_needed
+from auditor.wiring.partition import check_partition
 from auditor.wiring.sinks import SinkChoice, open_sink, sink_name
 
 _CONCURRENCY = 10
@@ -342,11 +343,7 @@ async def _carry_out(
     journal, run = books.journal, books.run
     aws = _aws(options.connection, run, clock, writes=True)
     async with aws.connect() as caller:
-        if caller.partition != chosen.partition:
-            raise AuditError(
-                f"the plan is of partition {chosen.partition}, the caller of {caller.partition}",
-                hint="choose the credentials that scanned, with --profile",
-            )
+        check_partition("the plan", chosen.partition, caller)
         interrupted = await Apply(
             chosen,
             accounts={each.account.id: each.account for each in books.store.accounts(run.id)},

@@ -11,6 +11,7 @@ from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
 from auditor.ports import Caller
 from auditor.store.runs import SqliteRunStore
+from auditor.wiring.partition import check_partition
 
 _SAME = "the same command with --resume goes on; without it, a new scan begins"
 
@@ -50,12 +51,7 @@ def left_to_read(
 
     `accounts` are those that the LISTs lead to now: they must be the run's, which are kept.
     """
-    if caller.partition != run.partition:
-        raise AuditError(
-            f"--resume: run {run.id} is of partition {run.partition}, the caller of"
-            f" {caller.partition}",
-            hint="choose the credentials that scanned, with --profile",
-        )
+    check_partition(f"--resume: run {run.id}", run.partition, caller)
     known = {each.account.id: each.account for each in store.accounts(run.id)}
     now = {account.id: account for account in accounts}
     wanted, wanted_now = _wanted(known), _wanted(now)
