@@ -31,10 +31,10 @@ mutation: .venv-mutation/.ready   ## break the code in every small way, and see 
 fuzz: $(READY)            ## inputs that no program writes, to every parser of outside bytes
 	IAMAUDIT_FUZZ_TIMES=$(FUZZ) IAMAUDIT_FUZZ_RESULT=tests/fuzz.json $(BIN)/pytest -q tests/fuzz
 
-sbom: $(READY) .venv-sbom/.ready  ## dist/iamaudit.cdx.json: what an installation is made of (CycloneDX)
+sbom: .venv-sbom/.ready  ## dist/iamaudit.cdx.json: what an installation is made of (CycloneDX)
 	mkdir -p dist
-	$(BIN)/python .ci/runtime_lock.py | .venv-sbom/bin/cyclonedx-py requirements \
-	  --pyproject pyproject.toml --output-reproducible -o dist/iamaudit.cdx.json -
+	.venv-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  -o dist/iamaudit.cdx.json .ci/image.lock
 
 bench: $(READY)           ## speed and memory, as ratios and against their budgets
 	$(BIN)/python bench/judging.py
