@@ -9,6 +9,7 @@ import pytest
 
 from auditor.demo.emulator import Emulator
 from auditor.demo.organization import build
+from auditor.store.runs import SqliteRunStore
 from tests.command import IAMAUDIT, Ran, Run, World, clean_environment
 
 
@@ -16,6 +17,14 @@ from tests.command import IAMAUDIT, Ran, Run, World, clean_environment
 def anyio_backend() -> str:
     """The SDK runs on asyncio only."""
     return "asyncio"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
+    """A new store of runs."""
+    store = SqliteRunStore(tmp_path / "iamaudit.db")
+    yield store
+    store.close()
 
 
 @pytest.fixture

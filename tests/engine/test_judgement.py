@@ -1,8 +1,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
 from auditor.engine.judgement import RunJudge
 from auditor.model.account import OutcomeKind
 from auditor.model.finding import JudgedKey
@@ -28,13 +26,6 @@ from tests.builders import (
 POLICIES = load_policies(["baseline"])
 NO_REPORT = Unknown(operation="iam:GetCredentialReport", code="AccessDenied")
 NO_DETAILS = Unknown(operation="iam:GetAccountAuthorizationDetails", code="AccessDenied")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(tmp_path / "iamaudit.db")
-    yield store
-    store.close()
 
 
 def judged(

@@ -1,8 +1,7 @@
 """What changed between two stored runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,13 +31,6 @@ from tests.builders import (
 
 OLD = compiled(a_policy(a_rule()))
 LATER = NOW + timedelta(days=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(tmp_path / "iamaudit.db")
-    yield store
-    store.close()
 
 
 def stored(

@@ -1,8 +1,7 @@
 """What a report is told of a stored run that was judged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -26,13 +25,6 @@ from tests.builders import (
 from tests.tally import tally
 
 POLICIES = load_policies(("baseline",))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(tmp_path / "iamaudit.db")
-    yield store
-    store.close()
 
 
 def judged(store: SqliteRunStore, inventories: Sequence[AccountInventory]) -> StoredReport:

@@ -1,7 +1,6 @@
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,13 +27,6 @@ from tests.builders import (
     an_inventory,
     used,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(tmp_path / "iamaudit.db")
-    yield store
-    store.close()
 
 
 def test_an_inventory_comes_back_as_it_was_saved(store: SqliteRunStore) -> None:
