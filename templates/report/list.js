@@ -35,6 +35,7 @@ class List {
 
   /** Show other items; what is open stays so. */
   show(items) {
+    this.clear();
     this.items = items.slice(0, MOST);
     this.groupsAt = [...this.items.keys()].filter((at) => "findings" in this.items[at]);
     this.table.setAttribute("aria-rowcount", this.items.length + 1);
@@ -52,10 +53,20 @@ class List {
     this.opened = [...this.places].map(([finding, at]) => ({ finding, at })).sort((a, b) => a.at - b.at);
   }
 
+  /** Draw the same items anew; the row that has the focus keeps it. */
   redraw() {
+    const focused = this.focused();
     this.clear();
     for (const kind of Object.keys(this.high)) this.high[kind] = lengthOf(this.scroller, `--${kind}`);
     this.draw();
+    this.drawn.get(focused)?.querySelector(".toggle").focus({ preventScroll: true });
+  }
+
+  /** Return the number of the row that has the focus, in itself or in its details; or null. */
+  focused() {
+    if (!this.body.contains(document.activeElement)) return null;
+    const row = document.activeElement.closest("tr");
+    return this.numberOf(row.matches(".detail") ? row.previousElementSibling : row);
   }
 
   clear() {

@@ -336,6 +336,24 @@ def test_a_link_to_a_finding_reveals_it(
     assert tab.locator("tr.detail a").last.get_attribute("href") == f"#finding={wanted}"
 
 
+@pytest.mark.parametrize("within", ["tr.finding .toggle", "tr.detail a"])
+def test_a_row_keeps_the_focus_when_the_width_changes(
+    open_page: Open, document: ReportStream, a_finding: Make, within: str
+) -> None:
+    wanted = a_finding()["id"]
+    tab = open_page(document, fragment=f"#finding={wanted}")
+    tab.locator("tr.detail").wait_for()
+    tab.locator(within).last.focus()
+
+    tab.evaluate("document.querySelector('tr.detail').dataset.old = ''")
+    tab.set_viewport_size({"width": 1100, "height": 900})
+    tab.locator("tr.detail:not([data-old])").wait_for()
+
+    focused = tab.evaluate("document.activeElement.closest('tr').id")
+    last = tab.locator("tr.finding").last.get_attribute("id")
+    assert focused == (f"f-{wanted}" if "detail" in within else last)
+
+
 def test_a_link_shows_a_finding_that_the_filters_hide(
     open_page: Open, document: ReportStream, a_finding: Make
 ) -> None:
