@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _CONNECT = 10
 """Seconds to reach a scheduler, at first and when the connection is lost."""
-_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 """Dask's pages about tasks, which anybody on this machine could read: there is no TLS for them."""
 
 
