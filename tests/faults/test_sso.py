@@ -1,6 +1,7 @@
 """Runs of a caller who signed in by IAM Identity Center, and whose token ends on the way."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import IAMAUDIT, clean_environment
-from tests.faults.cloud import Asked, Cloud
+from tests.faults.cloud import CHANGES, Asked, Cloud
 from tests.faults.desk import Command, Desk
 from tests.faults.server import FaultServer
 from tests.faults.sso import CONFIG, PROFILE, IdentityCenter
@@ -85,7 +86,7 @@ class Estate:
 
 @pytest.fixture
 async def estate(tmp_path: Path) -> AsyncIterator[Estate]:
-    cloud = Cloud(5, accounts=ACCOUNTS, users=6, now=NOW)
+    cloud = Cloud(5, accounts=ACCOUNTS, users=6, least=5, now=NOW)
     cloud.lifetime = timedelta(minutes=5)  # so the SDK asks for the role anew with every call
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(FaultServer(cloud, latency=0.002).serving())
@@ -146,3 +147,37 @@ async def test_a_token_that_can_be_refreshed_is_and_the_scan_goes_on(
     assert code == 1, told
     assert estate.centre.asked["CreateToken"] >= 1
     assert what_was_found(estate.command.report()) == await whole(estate, tmp_path / "whole")
+
+
+async def test_an_apply_whose_token_ends_says_so_and_its_resume_does_the_rest(
+    estate: Estate, tmp_path: Path
+) -> None:
+    command, cloud = estate.command, estate.server.cloud
+    scan = ("scan", "--accounts", "org", "--profile", PROFILE, "--remediate", "dry-run")
+    scanned, _, told = await command.run(*scan, "--quiet")
+    assert scanned == 1, told
+    plan = json.loads((tmp_path / "reports/latest/plan.json").read_text())
+    assert len({each["account_id"] for each in plan["actions"]}) > 10  # as many at once
+    entered = 0
+
+    def count(asked: Asked) -> None:
+        nonlocal entered
+        entered += asked.operation == "AssumeRole"
+        if entered == 3:
+            estate.server.before = lambda _: None
+            estate.end("over")
+
+    estate.server.before = count
+    apply = ("apply", "reports/latest/plan.json", "--yes", "--max-actions", "200")
+    code, said, told = await command.run(*apply, "--profile", PROFILE)
+    changed = [each for each in cloud.calls if each.operation in CHANGES]
+    estate.centre.sign_in(tmp_path, lasts=HOUR, refresh=False)
+    code_then, _, told_then = await command.run(*apply, "--profile", PROFILE, "--resume")
+
+    assert code == 4, told
+    assert "Token has expired" in said
+    assert "Traceback" not in told
+    assert 0 < len(changed) < len(plan["actions"])
+    assert code_then == 0, told_then
+    made = [each.form["AccessKeyId"] for each in cloud.calls if each.operation in CHANGES]
+    assert sorted(made) == sorted(each["access_key_id"] for each in plan["actions"])
