@@ -19,6 +19,15 @@ class InterruptedAuditError(AuditError):
     """Raised when an interrupted run could not be reported either; what was read is kept."""
 
 
+class NotSignedInError(AuditError):
+    """Raised when AWS does not accept the caller's credentials, before anything was asked for."""
+
+    def __init__(self, message: str, *, hint: str, why: str) -> None:
+        super().__init__(message, hint=hint)
+        self.why = why
+        """AWS's, or the SDK's, code and message."""
+
+
 class SignedOutError(Exception):
     """Raised when the caller's own credentials came to their end in the middle of a run."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.aws.bounds import named
 from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
 from auditor.ports import UserDetails
 
@@ -49,13 +50,16 @@ class Digest:
         """Groups and policies, each once: most users have those of others."""
 
     def add(self, page: Item) -> None:
-        """Take a page in; raise LookupError where it lacks what it must have."""
+        """Take a page in; raise LookupError where it lacks what it must have.
+
+        Raises ValueError for a name that is too long to be one.
+        """
         for user in page.get("UserDetailList", ()):
-            groups = tuple(sorted(user.get("GroupList", ())))
-            tags = {tag["Key"]: tag["Value"] for tag in user.get("Tags", ())}
-            self._users[user["UserName"]] = (_holder(user, "UserPolicyList"), groups, tags)
+            groups = tuple(sorted(map(named, user.get("GroupList", ()))))
+            tags = {named(tag["Key"]): named(tag["Value"]) for tag in user.get("Tags", ())}
+            self._users[named(user["UserName"])] = (_holder(user, "UserPolicyList"), groups, tags)
         for group in page.get("GroupDetailList", ()):
-            self._groups[group["GroupName"]] = _holder(group, "GroupPolicyList")
+            self._groups[named(group["GroupName"])] = _holder(group, "GroupPolicyList")
         for policy in page.get("Policies", ()):
             self._powerful[policy["Arn"]] = _default_version(policy)
 
@@ -98,8 +102,10 @@ def digest(pages: Iterable[Item]) -> dict[str, UserDetails]:
 def _holder(item: Item, inline: str) -> _Holder:
     policies = item.get(inline, ())
     return _Holder(
-        attached=tuple(each["PolicyArn"] for each in item.get("AttachedManagedPolicies", ())),
-        inline=tuple(policy["PolicyName"] for policy in policies),
+        attached=tuple(
+            named(each["PolicyArn"]) for each in item.get("AttachedManagedPolicies", ())
+        ),
+        inline=tuple(named(policy["PolicyName"]) for policy in policies),
         rights=tuple(allows_everything(policy["PolicyDocument"]) for policy in policies),
     )
 

@@ -4,7 +4,13 @@ from typing import Any
 
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
-from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.errors import (
+    AuditError,
+    AwsFailure,
+    FailureKind,
+    NothingAuditedError,
+    NotSignedInError,
+)
 from auditor.model.account import Account, parse_account_id
 from auditor.ports import Caller
 
@@ -48,10 +54,12 @@ def no_caller(failure: AwsFailure) -> AuditError:
             hint="check the role that the profile assumes, or choose another with --profile",
         )
     if failure.kind is FailureKind.CREDENTIALS:
-        return AuditError(
-            f"AWS does not accept the credentials: {failure.code}: {failure.message}",
+        why = f"{failure.code}: {failure.message}"
+        return NotSignedInError(
+            f"AWS does not accept the credentials: {why}",
             hint="renew them (aws sso login), or choose others with --profile; "
             "outside the commercial partition, give --region as well",
+            why=why,
         )
     return NothingAuditedError(
         f"AWS can't be reached: {failure.code}: {failure.message}",

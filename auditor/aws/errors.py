@@ -72,7 +72,7 @@ class AnsweredFailure(AwsFailure):
         retry_after: str | None = None,
     ) -> None:
         """Take what the answer says: any text, or nothing; `retry_after` is the HTTP header."""
-        code = str(code or "Unknown")
+        code = str(code or "Unknown")[:_LONGEST]
         super().__init__(
             operation=operation,
             code=code,

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore import xform_name
 
+from auditor.aws.bounds import named
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.paging import Pages
@@ -64,7 +65,7 @@ class OrganizationsReader:
             tag async for tag in self._list("ListTagsForResource", "Tags", ResourceId=account_id)
         ]
         with failures("organizations:ListTagsForResource"):
-            return {tag["Key"]: tag["Value"] for tag in listed}
+            return {named(tag["Key"]): named(tag["Value"]) for tag in listed}
 
     async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
         async for account in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
@@ -100,7 +101,7 @@ class OrganizationsReader:
         """Yield id and name of the items of all pages."""
         async for item in self._list(name, member, **arguments):
             with failures(f"organizations:{name}"):
-                found = (str(item["Id"]), str(item["Name"]))
+                found = (named(str(item["Id"])), named(str(item["Name"])))
             yield found
 
     async def _list(self, name: str, member: str, **arguments: str) -> AsyncIterator[Any]:
@@ -133,7 +134,10 @@ def _account(account: Mapping[str, Any], path: str) -> Account:
     written = account.get("State") or account.get("Status")
     state = AccountState(written) if written in set(AccountState) else None
     return Account(
-        id=parse_account_id(account["Id"]), name=account.get("Name"), ou=path, state=state
+        id=parse_account_id(account["Id"]),
+        name=None if account.get("Name") is None else named(account["Name"]),
+        ou=path,
+        state=state,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from botocore import xform_name
 
 from auditor.aws import authorization_details, credential_report
+from auditor.aws.bounds import named
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.paging import Pages
@@ -41,9 +42,9 @@ class AnswerReader:
             with failures("iam:ListUsers"):
                 users = [
                     IamUser(
-                        name=user["UserName"],
-                        arn=user["Arn"],
-                        path=user["Path"],
+                        name=named(user["UserName"]),
+                        arn=named(user["Arn"]),
+                        path=named(user["Path"]),
                         created_at=utc(user["CreateDate"]),
                     )
                     for user in page["Users"]
@@ -59,7 +60,7 @@ class AnswerReader:
             with failures("iam:ListAccessKeys"):
                 for key in page["AccessKeyMetadata"]:
                     keys[key["AccessKeyId"]] = AccessKey(
-                        id=AccessKeyId(key["AccessKeyId"]),
+                        id=AccessKeyId(named(key["AccessKeyId"])),
                         status=KeyStatus(key["Status"]),
                         created_at=utc(key["CreateDate"]),
                         last_use=_NOT_ASKED,
@@ -71,7 +72,7 @@ class AnswerReader:
         answer = await self.ask("GetAccessKeyLastUsed", {"AccessKeyId": key_id})
         with failures("iam:GetAccessKeyLastUsed"):
             used = answer["AccessKeyLastUsed"]
-            service, region = used["ServiceName"], used["Region"]
+            service, region = named(used["ServiceName"]), named(used["Region"])
             if "LastUsedDate" not in used:
                 return NeverUsed()
             return Used(at=utc(used["LastUsedDate"]), service=service, region=region)

@@ -1,8 +1,9 @@
 """HTTP as botocore does it: certificates and host names are checked, redirects are not followed.
 
 aiobotocore's own session (2.25.1) checks no host name, for urllib3 does that in botocore and nobody
-in its place; behind a proxy without a CA bundle of its own it checks no certificate at all; and it
-sends a request on, session token included, to wherever an answer points.
+in its place; behind a proxy without a CA bundle of its own it checks no certificate at all; it
+sends a request on, session token included, to wherever an answer points; and it reads answers of
+any size, with whatever entities.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import ReadTimeoutError
 
+from auditor.aws.bounds import LARGEST_ANSWER, check_xml
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 
 
@@ -64,5 +66,37 @@ class _WithoutRedirects:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def request(self, *arguments: Any, **named: Any) -> Any:
-        return self._session.request(*arguments, allow_redirects=False, **named)
+    async def request(self, *arguments: Any, **named: Any) -> "_Bounded":
+        return _Bounded(await self._session.request(*arguments, allow_redirects=False, **named))
+
+
+class _Bounded:
+    """An aiohttp answer, of whose body no more is read than any answer has."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    async def read(self) -> bytes:
+        """Return the body; raise ValueError for what is too large, or XML that may do harm."""
+        whole = False
+        try:
+            body = await _whole(self._response.content)
+            whole = True
+        finally:
+            if not whole:
+                self._response.close()
+        if body.lstrip()[:1] == b"<":
+            check_xml(body)
+        return body
+
+
+async def _whole(content: Any) -> bytes:
+    body = bytearray()
+    async for part in content.iter_any():
+        body += part
+        if len(body) > LARGEST_ANSWER:
+            raise ValueError("the answer is too large")
+    return bytes(body)

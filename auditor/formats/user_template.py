@@ -1,12 +1,13 @@
 """The user's own Jinja template over the report document, in a sandbox.
 
 A template sees the document and nothing else: it can't change it, reach Python behind it, or load
-files from outside its own folder.
+files from outside its own folder. It is bounded in time and memory.
 """
 
 import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,7 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from auditor.errors import AuditError
+from auditor.formats.bounded import Bounds, TooLongError, bounded
 from auditor.formats.overview import verdict
 from auditor.formats.stream import ChangesStream, ReportStream, Row
 from auditor.formats.templates import instant, number
@@ -30,6 +32,7 @@ from auditor.formats.visible import VisibleReport
 from auditor.paths import read_text
 
 SUFFIX = ".j2"
+BOUNDS = Bounds()
 _MARKUP = (".html", ".htm", ".xml")
 _FAILURES = (
     TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
@@ -44,6 +47,7 @@ class UserTemplate:
     """A template that was read and found to be one."""
 
     path: Path
+    bounds: Bounds
     _template: Template = field(repr=False, compare=False)
 
     @property
@@ -52,20 +56,25 @@ class UserTemplate:
         return self.path.name.removesuffix(SUFFIX)
 
     def write(self, document: ReportStream, out: TextIO) -> None:
-        """Write the report piece by piece; raise AuditError where the template fails."""
+        """Write the report piece by piece; raise AuditError where the template fails.
+
+        For the main thread.
+        """
         pieces = self._template.generate(_names(VisibleReport(document)))
-        while True:
-            try:
-                piece = next(pieces, None)
-            except _FAILURES as error:
-                raise _failed(self.path, error) from None
-            if piece is None:
-                return
-            out.write(piece)
+        left = self.bounds.text
+        with _in_bounds(self.path, self.bounds):
+            while (piece := _next(pieces, self.path)) is not None:
+                left -= len(piece)
+                if left < 0:
+                    raise _beyond(self.path, f"writes more than {self.bounds.text:,} characters")
+                out.write(piece)
 
 
-def read_template(path: Path) -> UserTemplate:
-    """Read a template; raise AuditError where there is none, or its syntax is wrong."""
+def read_template(path: Path, bounds: Bounds = BOUNDS) -> UserTemplate:
+    """Read a template; raise AuditError where there is none, or its syntax is wrong.
+
+    For the main thread.
+    """
     if path.suffix != SUFFIX or not path.stem.strip("."):
         raise AuditError(
             f"--template: {path} does not end in {SUFFIX}",
@@ -73,14 +82,38 @@ def read_template(path: Path) -> UserTemplate:
         )
     templates = _environment(path.parent)
     try:
-        return UserTemplate(path=path, _template=templates.get_template(path.name))
+        with _in_bounds(path, bounds):  # Jinja works out now what is constant
+            template = templates.get_template(path.name)
+        return UserTemplate(path=path, bounds=bounds, _template=template)
     except TemplateNotFound:
         raise AuditError(
             f"--template: {path} can't be read",
             hint="check that it exists, is text, and no link out of its folder",
         ) from None
-    except TemplateSyntaxError as error:
+    except (*_FAILURES, SyntaxError) as error:
         raise _failed(path, error) from None
+
+
+def _next(pieces: Iterator[str], path: Path) -> str | None:
+    try:
+        return next(pieces, None)
+    except MemoryError:
+        raise
+    except _FAILURES as error:
+        raise _failed(path, error) from None
+
+
+@contextmanager
+def _in_bounds(path: Path, bounds: Bounds) -> Iterator[None]:
+    """Raise AuditError where the template inside takes more than it may."""
+    try:
+        with bounded(bounds):
+            yield
+    except TooLongError as error:
+        told = f"takes more than {bounds.seconds:g} seconds of the processor"
+        raise _beyond(path, told, error) from None
+    except MemoryError as error:
+        raise _beyond(path, f"needs more than {bounds.memory:,} bytes", error) from None
 
 
 class _Rows:
@@ -188,18 +221,29 @@ def _plain(rows: object) -> list[Row]:
 
 def _failed(path: Path, error: BaseException) -> AuditError:
     """Return the error with the template's line, as one line."""
-    place, folder = str(path), path.parent.resolve()
-    if isinstance(error, TemplateSyntaxError):
-        place = f"{_name(error.filename, path)}:{error.lineno}"
-    else:
-        for frame in traceback.extract_tb(error.__traceback__):
-            file = Path(frame.filename)
-            if file.is_relative_to(folder) and file.suffix != ".py":
-                place = f"{_name(frame.filename, path)}:{frame.lineno}"
+    place = _place(path, error)
     told = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, TemplateNotFound):
         told = f"{told!r} can't be read, or is not in the folder of the template"
     return AuditError(f"--template: {place}: {told}", hint=_HINT)
+
+
+def _beyond(path: Path, told: str, error: BaseException | None = None) -> AuditError:
+    """Return that a template goes beyond its bounds."""
+    place = str(path) if error is None else _place(path, error)
+    return AuditError(f"--template: {place}: it {told}", hint="mend what it repeats or joins")
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """Return where in the template an error struck; its file alone where that can't be told."""
+    place, folder = str(path), path.parent.resolve()
+    if isinstance(error, TemplateSyntaxError):
+        return f"{_name(error.filename, path)}:{error.lineno}"
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = Path(frame.filename)
+        if file.is_relative_to(folder) and file.suffix != ".py":
+            place = f"{_name(frame.filename, path)}:{frame.lineno}"
+    return place
 
 
 def _name(filename: str | None, path: Path) -> str:

@@ -6,13 +6,13 @@ The functions run within a transaction of the caller's.
 import os
 import socket
 import sqlite3
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import AuditError
-from auditor.store.encoding import certain, dumps, instant, loads
+from auditor.store.damage import reads
+from auditor.store.encoding import certain, dumps, instant, load_mapping
 
 
 def take(
@@ -31,7 +31,7 @@ def take(
     row = connection.execute(
         "SELECT holder, renewed_at FROM lease WHERE plan_id = ?", (name,)
     ).fetchone()
-    if row is not None and _held(loads(row[0]), certain(row[1]), now, stale):
+    if row is not None and _held(*row, now=now, stale=stale):
         raise taken
     mine = dumps(_holder())
     connection.execute(
@@ -73,11 +73,13 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
 
 
-def _held(holder: Mapping[str, Any], renewed_at: datetime, now: datetime, stale: timedelta) -> bool:
+@reads
+def _held(kept: str, renewed_at: str, *, now: datetime, stale: timedelta) -> bool:
     """Whether the holder of a lease still lives, as far as can be told."""
+    holder = load_mapping(kept)
     if holder["place"] == _place():
         return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
-    return now - renewed_at < stale
+    return now - certain(renewed_at) < stale
 
 
 def _started(pid: int) -> str | None:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _CONNECT = 10
 """Seconds to reach a scheduler, at first and when the connection is lost."""
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Dask's pages about tasks, which anybody on this machine could read: there is no TLS for them."""
 
 
 @asynccontextmanager
@@ -106,11 +111,13 @@ def _need_dask() -> None:
 @asynccontextmanager
 async def _client(options: ScanOptions) -> AsyncIterator["Client"]:
     """Give a client of the scheduler, or of workers that live as long as the context."""
-    from distributed import Client, LocalCluster  # noqa: PLC0415 -- an extra
+    import dask  # noqa: PLC0415 -- an extra
+    from distributed import Client, LocalCluster  # noqa: PLC0415
 
     async with AsyncExitStack() as stack:
         if options.scheduler is None:
             workers = options.workers or 1
+            stack.enter_context(dask.config.set(_NO_PAGES))
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=accounts_at_once(max(1, options.concurrency // workers)),

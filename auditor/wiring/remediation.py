@@ -17,6 +17,7 @@ from auditor.config import Source
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
+from auditor.model.account import Account
 from auditor.model.outcome import JournalLine, Outcome, Result
 from auditor.model.plan import Action, ActionKind, Held, Plan
 from auditor.model.run import Run
@@ -187,14 +188,14 @@ def check_limits(chosen: Plan, store_file: Path, limits: rails.Limits) -> None:
 def check(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> None:
     """Raise AuditError where the plan is not to be applied; asks nothing of AWS."""
     with _opened(store_file) as (store, journal):
-        books = _Books(store=store, journal=journal, run=store.run(chosen.run_id))
+        books = _books(store, journal, chosen.run_id)
         _check(chosen, books, options, clock)
 
 
 async def apply(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> Applied:
     """Apply a plan of this store; raise AuditError where it is not to be, before any call."""
     with _opened(store_file) as (store, journal):
-        books = _Books(store=store, journal=journal, run=store.run(chosen.run_id))
+        books = _books(store, journal, chosen.run_id)
         with journal.lease(chosen, now=clock.now()):
             settle_only = _check(chosen, books, options, clock)
             return await _carry_out(chosen, books, options, clock, settle_only=settle_only)
@@ -205,7 +206,7 @@ async def settle(
 ) -> list[Applied]:
     """Find out what the run's plans and undos did that were cut off; begin nothing new."""
     with _opened(store_file) as (store, journal):
-        books = _Books(store=store, journal=journal, run=store.run(run_name))
+        books = _books(store, journal, run_name)
         done = []
         for each in journal.plans(books.run.id):
             if _begun(each, journal, without_rotations=True):
@@ -220,7 +221,7 @@ def undo_plans(store_file: Path, run_name: str, *, keys: Sequence[str], clock: C
     What a plan of another run changed since is that plan's to undo.
     """
     with _opened(store_file) as (store, journal):
-        books = _Books(store=store, journal=journal, run=store.run(run_name))
+        books = _books(store, journal, run_name)
         named = frozenset(AccessKeyId(key) for key in keys)
         plans = [each for each in journal.plans(books.run.id) if each.undoes is None]
         known = {action.access_key_id for each in plans for action in each.actions}
@@ -254,7 +255,7 @@ async def undo(
     done = []
     with _opened(store_file) as (store, journal):
         for each in made:
-            books = _Books(store=store, journal=journal, run=store.run(each.run_id))
+            books = _books(store, journal, each.run_id)
             with journal.lease(each, now=clock.now()):
                 done.append(await _carry_out(each, books, options, clock, named=named))
     return done
@@ -341,12 +342,13 @@ async def _carry_out(
 ) -> Applied:
     """Apply the plan; return what came of it. The caller has its lease."""
     journal, run = books.journal, books.run
+    accounts = _accounts(chosen, books)
     aws = _aws(options.connection, run, clock, writes=True)
     async with aws.connect() as caller:
         check_partition("the plan", chosen.partition, caller)
         interrupted = await Apply(
             chosen,
-            accounts={each.account.id: each.account for each in books.store.accounts(run.id)},
+            accounts=accounts,
             sessions=aws,
             journal=journal,
             sink=None if options.sink is None else open_sink(options.sink, aws),
@@ -398,6 +400,27 @@ def _aws(connection: Connection, run: Run, clock: Clock, *, writes: bool = False
 
 def _plan_id(now: datetime) -> str:
     return f"{_PREFIX}{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def _books(store: SqliteRunStore, journal: SqliteJournal, run_name: str) -> _Books:
+    """Return the run to act by; raise AuditError where the file is not whole, or there is none."""
+    store.check_whole()
+    return _Books(store=store, journal=journal, run=store.run(run_name))
+
+
+def _accounts(chosen: Plan, books: _Books) -> dict[str, Account]:
+    """Return the accounts of the run, by id; raise AuditError where one of the plan's is not."""
+    found: dict[str, Account] = {
+        each.account.id: each.account for each in books.store.accounts(books.run.id)
+    }
+    for action in chosen.actions:
+        if action.account_id not in found:
+            raise AuditError(
+                f"the store is damaged: run {books.run.id} has no account {action.account_id},"
+                f" in which plan {chosen.id} acts",
+                hint="restore it, or name another with --store",
+            )
+    return found
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from auditor.engine.cluster import Read
 from auditor.engine.in_process import InProcess
 from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, SignedOutError
+from auditor.errors import AuditError, NotSignedInError, SignedOutError
 from auditor.model.account import Account
 from auditor.model.inventory import AccountInventory, ReadError
 from auditor.wiring.clock import SystemClock
@@ -56,11 +56,11 @@ class ScanPlugin(WorkerPlugin):
         self._scopes: set[anyio.CancelScope] = set()
         self._stopped = False
         self._stack = AsyncExitStack()
-        self._unfit: str | None = None
+        self._unfit: AuditError | None = None
         try:
             await self._connect(worker.address)
         except AuditError as error:
-            self._unfit = str(error)
+            self._unfit = error
             raise
 
     async def _connect(self, address: str) -> None:
@@ -106,8 +106,10 @@ class ScanPlugin(WorkerPlugin):
         async def keep(inventory: AccountInventory) -> None:
             kept.append(inventory)
 
-        if self._unfit is not None:
-            error = ReadError(operation="scan", code="WorkerUnfit", message=self._unfit)
+        if isinstance(self._unfit, NotSignedInError):
+            signed_out = self._unfit.why  # it joined late, in place of one that was lost
+        elif self._unfit is not None:
+            error = ReadError(operation="scan", code="WorkerUnfit", message=str(self._unfit))
             kept.append(unreachable(account, error))
         elif not self._stopped:
             with anyio.CancelScope() as scope:

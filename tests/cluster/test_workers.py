@@ -49,7 +49,7 @@ class Scanning:
 
     def ended(self, code: int) -> None:
         """Wait for the end, and hold it to its exit code."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         assert self.process.returncode == code, out + err
 
     def report(self) -> dict[str, Any]:
@@ -90,17 +90,21 @@ def scheduler(fake: Served, *options: str) -> Iterator[str]:
         env=environment,
         **quiet,  # type: ignore[call-overload]
     ) as leader:
-        address = next(line.split()[-1] for line in leader.stderr if "Scheduler at:" in line)
-        with subprocess.Popen(
-            [dask, "worker", address, "--nthreads", "4", "--no-dashboard", "--no-nanny"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as worker:
-            yield address
-            worker.terminate()
-        leader.terminate()
-        leader.communicate()
+        try:
+            address = next(line.split()[-1] for line in leader.stderr if "Scheduler at:" in line)
+            with subprocess.Popen(
+                [dask, "worker", address, "--nthreads", "4", "--no-dashboard", "--no-nanny"],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as worker:
+                try:
+                    yield address
+                finally:  # else a test that fails would wait for both for ever
+                    worker.terminate()
+        finally:
+            leader.terminate()
+            leader.communicate()
 
 
 def test_two_workers_give_the_report_of_one_process(

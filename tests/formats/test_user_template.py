@@ -270,6 +270,18 @@ def test_a_failing_template_leaves_no_file(run: Run, stored: Path, own: Path) ->
     assert not (stored / "run-1/own.txt").exists()
 
 
+def test_a_template_that_fills_memory_ends_in_one_line(run: Run, stored: Path, own: Path) -> None:
+    own.write_text("{{ coverage.keys }}\n{{ tool.name * 10**12 }}")
+
+    ran = run("report", "--template", str(own))
+
+    assert ran.code == 2
+    assert ran.stderr.startswith("iamaudit: --template:")
+    assert "own.txt.j2:2: it needs more than 2,147,483,648 bytes" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert not (stored / "run-1/own.txt").exists()
+
+
 def test_a_scan_does_not_begin_with_a_template_that_is_none(run: Run, tmp_path: Path) -> None:
     ran = run("scan", "--template", "nowhere.txt.j2")
 

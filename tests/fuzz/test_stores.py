@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -122,11 +122,11 @@ def columns(store: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
         yield name, kind
 
 
-def spoil(path: Path, data: st.DataObject) -> None:
+def spoil(path: Path, data: st.DataObject, tables: Sequence[str] = TABLES) -> None:
     """Change one to three cells of a store."""
     with closing(sqlite3.connect(path, isolation_level=None)) as store:
         for _ in range(data.draw(st.integers(1, 3))):
-            table = data.draw(st.sampled_from(TABLES))
+            table = data.draw(st.sampled_from(tables))
             column, kind = data.draw(st.sampled_from(list(columns(store, table))))
             rows = store.execute(f"SELECT {column} FROM {table}").fetchall()  # noqa: S608
             if not rows:

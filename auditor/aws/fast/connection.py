@@ -11,10 +11,9 @@ from botocore.exceptions import (
 )
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from auditor.aws.bounds import LARGEST_ANSWER
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 
-LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of a body; more is a failure."""
 _LARGEST_HEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
 

@@ -1,0 +1,27 @@
+"""How large an answer may be, and what an XML document may not hold."""
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of a body; more is a failure."""
+_MOST_TAGS = 2_000_000
+"""A page of 1,000 users, each with ten policies and all their groups and tags, has a quarter."""
+_LONGEST_NAME = 2048
+"""Characters of an ARN; names, paths and tags are shorter."""
+
+
+def check_xml(body: bytes) -> None:
+    """Raise ValueError for a document with a document type, or with more elements than any answer.
+
+    Without a document type there are no entities but XML's own; a tree takes more memory than its
+    text.
+    """
+    if b"<!DOCTYPE" in body:  # in UTF-8 it can't be written otherwise, and nothing else is read
+        raise ValueError("a document type")
+    if body.count(b"<") > _MOST_TAGS:
+        raise ValueError("too many elements")
+
+
+def named(text: str) -> str:
+    """Return a name, an ARN or another id of AWS's; raise ValueError for one that is too long."""
+    if len(text) > _LONGEST_NAME:
+        raise ValueError("a name is too long")
+    return text
