@@ -23,7 +23,7 @@ def plan(run: RunReading) -> Row | None:
     row = run.first(_PLAN)
     if row is None:
         return None
-    plan_file.parse(row["document"], source=f"plan {row['id']}")
+    plan_file.parse_row(row)
     kept, outcomes = loads(row["document"]), _outcomes(run, row["id"])
     plain = ("id", "created_at", "expires_at", "sha256", "held")
     return {
