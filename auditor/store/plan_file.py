@@ -99,7 +99,7 @@ class PlanFile(Part):
     held: list[HeldPart]
     undoes: str | None = Field(description="the plan that this one takes back")
     run_digest: str | None = Field(
-        default=None, description="SHA-256 of the run that it was made from; report.json has it, too"
+        default=None, description="SHA-256 of the run it was made from; its report.json has it, too"
     )
     sha256: Annotated[
         str,

@@ -19,11 +19,13 @@ _JOURNAL = "SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"
 
 
 def plan(run: RunReading) -> Row | None:
-    """Return the newest plan that was begun, or else the newest."""
+    """Return the newest plan that was begun, or else the newest; raise AuditError."""
+    for row in run.rows("SELECT * FROM plan WHERE run_id = ?"):
+        plan_file.check_row(row)
     row = run.first(_PLAN)
     if row is None:
         return None
-    plan_file.parse_row(row)
+    plan_file.parse(row["document"], source=f"plan {row['id']}")
     kept, outcomes = loads(row["document"]), _outcomes(run, row["id"])
     plain = ("id", "created_at", "expires_at", "sha256", "held")
     return {

@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import orjson
 
@@ -39,6 +40,10 @@ LINE = (
 """The columns of a journal's line that its digest covers, in order."""
 _LINES = f"SELECT sequence, digest, {', '.join(LINE)} FROM main.journal ORDER BY sequence"  # noqa: S608
 
+_WRITTEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'journal'"
+_GONE_RUNS = "SELECT run_id FROM main.seal EXCEPT SELECT id FROM main.run"
+_GONE_PLANS = "SELECT plan_id FROM main.journal EXCEPT SELECT id FROM main.plan"
+
 
 def seal(connection: sqlite3.Connection, run_id: str) -> None:
     """Note what the store holds of a run that has just been judged, in the same transaction."""
@@ -68,13 +73,10 @@ def digest(connection: sqlite3.Connection, run_id: str) -> str | None:
 def check_run(connection: sqlite3.Connection, run_id: str) -> None:
     """Raise AuditError where a run is not as it was sealed, or a sealed run is gone."""
     with _one_moment(connection):
-        for (gone,) in cursor.tuples(
-            connection, "SELECT run_id FROM main.seal WHERE run_id NOT IN (SELECT id FROM main.run)"
-        ):
-            raise changed(f"run {gone} was taken out of it")
-        [(judged,)] = cursor.tuples(
-            connection, "SELECT judged FROM main.run WHERE id = ?", (run_id,)
-        )
+        gone = connection.execute(_GONE_RUNS).fetchone()
+        if gone:
+            raise changed(f"run {gone[0]} was taken out of it")
+        [(judged,)] = connection.execute("SELECT judged FROM main.run WHERE id = ?", (run_id,))
         kept = _kept(connection, "main.seal", run_id)
         if bool(judged) != bool(kept):
             raise changed(f"run {run_id} was judged, and its seal and judgement do not agree")
@@ -89,20 +91,19 @@ def check_run(connection: sqlite3.Connection, run_id: str) -> None:
 @reads
 def check_runs(connection: sqlite3.Connection) -> None:
     """Raise AuditError as `check_run` for any run of the store."""
-    ids = [run_id for (run_id,) in cursor.tuples(connection, "SELECT id FROM main.run")]
-    for run_id in ids:
+    for (run_id,) in connection.execute("SELECT id FROM main.run").fetchall():
         check_run(connection, run_id)
 
 
 def next_link(connection: sqlite3.Connection, line: Sequence[object]) -> str:
     """Return the digest of a line that is to be added to the journal."""
     last = "SELECT digest FROM main.journal ORDER BY sequence DESC LIMIT 1"
-    before = next(cursor.tuples(connection, last), ("",))[0]
+    (before,) = connection.execute(last).fetchone() or ("",)
     if before is None:  # written by a version that kept no digests: they count all the same
         before = ""
         for _, _, *written in cursor.tuples(connection, _LINES):
-            before = _link(before, written)
-    return _link(before, line)
+            before = link(before, written)
+    return link(before, line)
 
 
 @reads
@@ -112,29 +113,26 @@ def check_journal(connection: sqlite3.Connection) -> None:
     Lines of a version that kept no digests are covered once a later line follows them.
     """
     with _one_moment(connection):
-        [(written,)] = cursor.tuples(
-            connection, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'journal'"
-        )
-        found, link, chained = 0, "", False
+        [(written,)] = connection.execute(_WRITTEN)
+        found, before, chained = 0, "", False
         for found, (sequence, kept, *line) in enumerate(cursor.tuples(connection, _LINES), 1):
-            link = _link(link, line)
+            before = link(before, line)
             chained = chained or kept is not None
-            if sequence != found or (chained and kept != link):
+            if sequence != found or (chained and kept != before):
                 raise changed(f"line {found} of its journal is not as it was written")
         if found != written:
             raise changed(f"its journal has {found} lines, and {written} were written")
-        orphans = "SELECT plan_id FROM main.journal EXCEPT SELECT id FROM main.plan"
-        for (plan_id,) in cursor.tuples(connection, orphans):
-            raise changed(f"{plan_id}, which its journal is about, was taken out of it")
+        gone = connection.execute(_GONE_PLANS).fetchone()
+        if gone:
+            raise changed(f"{gone[0]}, which its journal is about, was taken out of it")
 
 
-def _link(before: str, line: Sequence[object]) -> str:
+def link(before: str, line: Sequence[object]) -> str:
+    """Return the digest of a line by the one of the line before, `""` for the first."""
     return hashlib.sha256(orjson.dumps([before, *line])).hexdigest()
 
 
-def _kept(
-    connection: sqlite3.Connection, table: str, run_id: str
-) -> tuple[str | None, ...] | None:
+def _kept(connection: sqlite3.Connection, table: str, run_id: str) -> tuple[Any, ...] | None:
     query = f"SELECT digests FROM {table} WHERE run_id = ?"  # noqa: S608 -- names of ours
     return next(cursor.tuples(connection, query, (run_id,)), None)
 
@@ -154,12 +152,11 @@ def _digests(connection: sqlite3.Connection, run_id: str) -> Mapping[str, str]:
 @contextmanager
 def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
     """Let all that is read inside be of one moment, whatever another process writes meanwhile."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
+    mine = not connection.in_transaction
+    if mine:
+        connection.execute("BEGIN")
     try:
         yield
     finally:
-        if connection.in_transaction:
+        if mine and connection.in_transaction:
             connection.execute("ROLLBACK")
