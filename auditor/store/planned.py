@@ -20,8 +20,8 @@ _JOURNAL = "SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"
 
 def plan(run: RunReading) -> Row | None:
     """Return the newest plan that was begun, or else the newest; raise AuditError."""
-    for row in run.rows("SELECT * FROM plan WHERE run_id = ?"):
-        plan_file.check_row(row)
+    for each in run.rows("SELECT * FROM plan WHERE run_id = ?"):
+        plan_file.check_row(each)
     row = run.first(_PLAN)
     if row is None:
         return None

@@ -445,12 +445,14 @@ def test_a_plan_without_the_digest_of_its_run_is_one_all_the_same(folder: Path) 
 # --- untouched ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*COMMANDS.keys() - {"publish", "resume", "apply"}])
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if name not in {"publish", "resume", "apply"}]
+)
 def test_an_untouched_store_is_never_suspected(folder: Path, name: str) -> None:
     for _ in range(2):
         said = told(folder, COMMANDS[name](folder))
         assert "damaged" not in said.err
-        assert said.code in {0, 1, 2 if name == "undo" else 3, 3, 4}
+        assert said.code in ({2} if name == "undo" else {0, 1}), said  # it needs credentials
 
 
 def test_the_report_has_the_digest_that_history_shows(folder: Path) -> None:
