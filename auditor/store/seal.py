@@ -39,7 +39,6 @@ LINE = (
 )  # fmt: skip
 """The columns of a journal's line that its digest covers, in order."""
 _LINES = f"SELECT sequence, digest, {', '.join(LINE)} FROM main.journal ORDER BY sequence"  # noqa: S608
-
 _WRITTEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'journal'"
 _GONE_RUNS = "SELECT run_id FROM main.seal EXCEPT SELECT id FROM main.run"
 _GONE_PLANS = "SELECT plan_id FROM main.journal EXCEPT SELECT id FROM main.plan"
@@ -79,13 +78,15 @@ def check_run(connection: sqlite3.Connection, run_id: str) -> None:
         [(judged,)] = connection.execute("SELECT judged FROM main.run WHERE id = ?", (run_id,))
         kept = _kept(connection, "main.seal", run_id)
         if bool(judged) != bool(kept):
-            raise changed(f"run {run_id} was judged, and its seal and judgement do not agree")
+            raise changed(f"run {run_id} has a judgement and no seal, or a seal and no judgement")
         if not kept or kept[0] is None:  # not judged, or by a version that did not seal
             return
-        sealed, found = load_mapping(kept[0], str), _digests(connection, run_id)
-    differing = [table for table in _ROWS if sealed.get(table) != found[table]]
-    if differing:
-        raise changed(f"run {run_id} is not as it was sealed: {', '.join(differing)}")
+        found = _digests(connection, run_id)
+    if kept[0] != dumps(found):
+        sealed = load_mapping(kept[0], str)
+        differing = [table for table in _ROWS if sealed.get(table) != found[table]]
+        told = ", ".join(differing) or "the seal itself"
+        raise changed(f"run {run_id} is not as it was sealed: {told}")
 
 
 @reads

@@ -276,6 +276,7 @@ def test_a_run_that_was_taken_out_is_missed(folder: Path, edited: sqlite3.Connec
         "DELETE FROM seal",
         "UPDATE seal SET digests = '{}'",
         "UPDATE seal SET digests = 'x'",
+        "UPDATE seal SET digests = digests || ' '",
         "UPDATE seal SET digests = (SELECT digests FROM seal WHERE run_id = 'run-1')",
         "UPDATE run SET judged = 0",
     ],
