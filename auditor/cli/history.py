@@ -18,9 +18,6 @@ from auditor.store.encoding import instant
 from auditor.store.output import STORE
 from auditor.wiring.history import run_lines, runs
 
-_SHOWN = 8
-"""Characters of a digest that tell the runs of one store apart."""
-
 
 def history(
     run: Annotated[
@@ -33,8 +30,8 @@ def history(
 ) -> None:
     """List the stored runs; with RUN, every line of the journal about its plans.
 
-    Each run comes with its open findings and the change to the finished run before, and with the
-    beginning of its digest (--json: all of it), which its report.json has, too.
+    Each run comes with its open findings and the change to the finished run before; with --json it
+    has its digest, too, which is also in its report.json.
     """
     file = store or output / STORE
     if run is None:
@@ -64,7 +61,6 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "accounts", "keys", "open", *Severity, "plans", "applied"):
         table.add_column(heading, overflow="fold", justify="left" if heading == "run" else "right")
-    table.add_column("digest", no_wrap=True)
     for each in found:
         table.add_row(
             str(each["id"]),
@@ -74,7 +70,6 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
             *(_open(each, level) for level in Severity),
             str(each["plans"] or ""),
             str(each["applied"] or ""),
-            _digest(each),
         )
     console = Console()
     console.print(table)
@@ -82,13 +77,9 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
         console.print(
             "* other accounts were read whole, or other policies judged, than in the run before"
         )
-
-
-def _digest(run: Row) -> str:
-    """Return the beginning of the run's digest, or that it has none."""
-    if run["digest"]:
-        return str(run["digest"][:_SHOWN])
-    return "unsealed" if run["judged"] else "unjudged"
+    unsealed = [str(each["id"]) for each in found if each["judged"] and not each["digest"]]
+    if unsealed:
+        console.print(f"unsealed, judged by an older version: {', '.join(unsealed)}", markup=False)
 
 
 def _open(run: Row, level: Severity | None = None) -> str:

@@ -465,7 +465,7 @@ def test_the_report_has_the_digest_that_history_shows(folder: Path) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(report)
     assert report["run"]["digest"] == newest["digest"] == digest
     assert json.loads((folder / "run-2/plan.json").read_text())["run_digest"] == digest
-    assert newest["digest"][:8] in told(folder, ["history"]).out
+    assert "unsealed" not in told(folder, ["history"]).out
 
 
 @pytest.mark.parametrize("more", ["--policy=strict", "--now=2099-01-01", "--mask-keys"])
@@ -541,7 +541,7 @@ def test_a_run_that_its_scan_did_not_live_to_judge_is_sealed_when_it_is_judged(
             begin(tmp_path, store, run_id)
         [newest, _] = trend(store.connection)
     assert (newest["digest"], newest["judged"]) == (None, False)
-    assert "unjudged" in told(tmp_path, ["history"]).out
+    assert "unsealed" not in told(tmp_path, ["history"]).out
     assert told(tmp_path, ["report"]).code == 1
 
     assert told(tmp_path, ["diff"]).code == 0  # which judges both
@@ -601,7 +601,8 @@ def test_runs_of_an_older_store_are_told_as_unsealed(older: Path) -> None:
 
     assert told(older, ["report"]).code == 1
     assert json.loads((older / "run-2/report.json").read_text())["run"]["digest"] is None
-    assert "unsealed" in told(older, ["history"]).out
+    listed = told(older, ["history"]).out
+    assert "unsealed, judged by an older version: run-2, run-1" in listed
     assert {run["digest"] for run in json.loads(told(older, ["history", "--json"]).out)} == {None}
     assert told(older, ["plan"]).code == 0
 
