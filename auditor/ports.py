@@ -180,6 +180,10 @@ class RunStore(Protocol):
         """Yield the users of an account in order of name, each with all its keys."""
         ...
 
+    def judge_ahead(self, run_id: str, judged: Sequence[JudgedKey]) -> None:
+        """Keep what the policies said of some accounts until `record` takes it."""
+        ...
+
     def record(
         self,
         run_id: str,
@@ -188,7 +192,8 @@ class RunStore(Protocol):
     ) -> None:
         """Commit what the policies said, in one transaction, in place of an earlier judgement.
 
-        `results` is asked once all of `judged` has been taken.
+        That is what was kept ahead, and `judged`; `results` is asked once all of `judged` has been
+        taken.
         """
         ...
 

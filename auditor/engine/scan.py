@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from auditor import fanout
+from auditor.engine.ahead import JudgesAhead
 from auditor.engine.sizes import Measure, largest_first
 from auditor.engine.tally import Tally
 from auditor.errors import SignedOutError
@@ -43,13 +44,18 @@ class Scan:
         tally: Tally,
         sizes: Mapping[AccountId, int] = MappingProxyType({}),
         measure: Measure | None = None,
+        ahead: JudgesAhead | None = None,
     ) -> None:
-        """Begin the largest accounts first: `sizes` are those known, `measure` asks for others."""
+        """Begin the largest accounts first: `sizes` are those known, `measure` asks for others.
+
+        With `ahead` accounts are judged as soon as they are saved.
+        """
         self._auditing = auditing
         self._store = store
         self._run_id = run_id
         self._sizes = sizes
         self._measure = measure
+        self._ahead = ahead
         self._waiting = 0
         self._writer = fanout.Writer()
         self._tally = tally
@@ -78,9 +84,18 @@ class Scan:
     async def _audit(self, account: Account) -> None:
         self._waiting -= 1
         self._tally.accounts_reading += 1
-        await self._auditing.audit(account, self._save, waiting=self._waiting)
+        saved: list[AccountInventory] = []
+
+        async def keep(inventory: AccountInventory) -> None:
+            await self._save(inventory)
+            saved.append(inventory)
+
+        await self._auditing.audit(account, keep, waiting=self._waiting)
         self._tally.accounts_reading -= 1
         self._tally.accounts_done += 1
+        if self._ahead is not None:
+            for inventory in saved:
+                await self._ahead.take(inventory, self._writer)
 
     async def _save(self, inventory: AccountInventory) -> None:
         _log.info("%s: %s, %d users", inventory.account.id, inventory.outcome, len(inventory.users))

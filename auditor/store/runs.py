@@ -59,6 +59,8 @@ class SqliteRunStore:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
         self._connection = open_database(path, create=create)
+        self._ahead = False
+        """Whether the scratch tables have a part of what is to be recorded."""
 
     def close(self) -> None:
         """Close the file."""
@@ -168,12 +170,21 @@ class SqliteRunStore:
                 ),
             )
 
+    def judge_ahead(self, run_id: str, judged: Sequence[JudgedKey]) -> None:
+        """Keep what the policies said of some accounts until `record` takes it."""
+        with self._transaction("BEGIN"):
+            if not self._ahead:
+                self._make_scratch()
+            self._fill_judged(run_id, judged)
+        self._ahead = True
+
     def record(
         self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
     ) -> None:
         """Commit what the policies said, in one transaction, in place of an earlier judgement.
 
-        Judging fills scratch tables first, so the file is locked for the copying alone.
+        That is what was kept ahead, and `judged`. Judging fills scratch tables first, so the file
+        is locked for the copying alone.
         """
         self._judge_into_scratch(run_id, judged, results)
         with self._transaction():
@@ -183,6 +194,7 @@ class SqliteRunStore:
             self._connection.execute("UPDATE main.run SET judged = 1 WHERE id = ?", (run_id,))
             seal.seal(self._connection, run_id)
         self._drop_scratch()
+        self._ahead = False
 
     def rejudge(
         self, run: Run, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
@@ -198,20 +210,27 @@ class SqliteRunStore:
         self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
     ) -> None:
         """Fill temporary tables, which stand before the file's own of the same name."""
-        self._drop_scratch()
         with self._transaction("BEGIN"):
-            for table, body in JUDGEMENT.items():
-                self._connection.execute(f"CREATE TEMP TABLE {table} {body}")
+            if not self._ahead:
+                self._make_scratch()
             while keys := list(islice(judged, _AT_ONCE)):
-                known = (key for key in keys if key.position is not None)
-                self._fill("temp.judged_key", (judged_row(run_id, key) for key in known))
-                findings = (finding_rows(run_id, key) for key in keys)
-                self._fill("temp.finding", chain.from_iterable(findings))
+                self._fill_judged(run_id, keys)
             found = results()
             for result in found.controls:
                 self._record_control(run_id, result)
             for exemption in found.exemptions:
                 self._insert("temp.exemption", exemption_row(run_id, exemption))
+
+    def _fill_judged(self, run_id: str, keys: Sequence[JudgedKey]) -> None:
+        known = (key for key in keys if key.position is not None)
+        self._fill("temp.judged_key", (judged_row(run_id, key) for key in known))
+        findings = (finding_rows(run_id, key) for key in keys)
+        self._fill("temp.finding", chain.from_iterable(findings))
+
+    def _make_scratch(self) -> None:
+        self._drop_scratch()
+        for table, body in JUDGEMENT.items():
+            self._connection.execute(f"CREATE TEMP TABLE {table} {body}")
 
     def _drop_scratch(self) -> None:
         for table in ("run", "seal", *JUDGEMENT):

@@ -13,6 +13,7 @@ from typing import Self
 from auditor import __version__
 from auditor.aws.session import Aws
 from auditor.config import ScanOptions
+from auditor.engine.ahead import JudgesAhead
 from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
 from auditor.engine.refresh import last_uses
@@ -121,6 +122,9 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     left: Sequence[Account] = accounts
                 else:
                     run, left = begun, left_to_read(store, begun, accounts, caller)
+                judge = _judge(store, run, policies)
+                # What is gone on with is judged as it is kept, not as it is found by now.
+                ahead = JudgesAhead(judge, store, run_id) if begun is None else None
                 reading = Scan(
                     auditing,
                     store=store,
@@ -128,6 +132,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     tally=tally,
                     sizes=user_counts(store.connection),
                     measure=_measure(options, aws),
+                    ahead=ahead,
                 )
                 ended = await reading.read(left)
                 store.finish(_ended(run, tally, None if ended.early else clock.now()))
@@ -141,7 +146,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     accounts=accounts,
                     earlier=earlier,
                 )
-                return await scanned.result(ended, now=clock.now())
+                return await scanned.result(ended, judge, now=clock.now())
         except BaseException:
             store.close()
             raise
@@ -160,17 +165,20 @@ class _Scanned:
     accounts: Sequence[Account]
     earlier: str | None
 
-    async def result(self, ended: Ended, *, now: datetime) -> ScanResult:
-        """Return the result; raise AuditError where it can't be told."""
+    async def result(self, ended: Ended, judge: RunJudge, *, now: datetime) -> ScanResult:
+        """Return the result; raise AuditError where it can't be told.
+
+        `judge` is for what was not judged while it was read.
+        """
         if ended.interrupted:
             self._check_soon_told()
         try:
-            document = self._judged()
+            document = self._judged(judge)
             plan = None
             if self.options.planning is not None and not ended.early:
                 if self.options.from_report:
                     await _ask_again(self.aws, self.store, self.run, self.accounts)
-                    document = self._judged()
+                    document = self._judged(_judge(self.store, self.run, self.policies))
                 plan = _plan(
                     self.store,
                     self.output,
@@ -210,8 +218,12 @@ class _Scanned:
                 f" iamaudit report --run {self.run.id} tells what there is",
             )
 
-    def _judged(self) -> StoredReport:
-        return _judge(self.store, self.run, self.policies, self.earlier)
+    def _judged(self, judge: RunJudge) -> StoredReport:
+        self.store.record(self.run.id, judge.judged(), judge.results)
+        changes = changes_since(self.store, self.earlier, self.run.id)
+        return StoredReport(
+            self.store.connection, self.run.id, version=__version__, changes=changes
+        )
 
 
 def _ended(run: Run, tally: Tally, finished_at: datetime | None) -> Run:
@@ -306,10 +318,5 @@ def _new_run(
     )
 
 
-def _judge(
-    store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy], earlier: str | None
-) -> StoredReport:
-    judge = RunJudge(store, run.id, policies, partition=run.partition, now=run.now)
-    store.record(run.id, judge.judged(), judge.results)
-    changes = changes_since(store, earlier, run.id)
-    return StoredReport(store.connection, run.id, version=__version__, changes=changes)
+def _judge(store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy]) -> RunJudge:
+    return RunJudge(store, run.id, policies, partition=run.partition, now=run.now)
