@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from auditor.store.seal import seal
+
 _TABLES = ("account", "user", "access_key", "judged_key", "finding", "control_result")
 _FIRST = 222_000_000_000
 _NAMING_IT = ("arn", "facts", "message", "role_arn")
@@ -25,6 +27,8 @@ def copies(path: Path, keys: int) -> tuple[int, int]:
             store.executemany("INSERT INTO copy VALUES (?)", ids)
             for table in _TABLES:
                 _multiply(store, table, account)
+            for (run_id,) in store.execute("SELECT run_id FROM seal").fetchall():
+                seal(store, run_id)  # or it would be told as edited
         [(accounts, found)] = store.execute("SELECT count(*), sum(keys) FROM account").fetchall()
         return accounts, found
 

@@ -30,7 +30,8 @@ def history(
 ) -> None:
     """List the stored runs; with RUN, every line of the journal about its plans.
 
-    Each run comes with its open findings and the change to the finished run before.
+    Each run comes with its open findings and the change to the finished run before; with --json it
+    has its digest, too, which is also in its report.json.
     """
     file = store or output / STORE
     if run is None:
@@ -76,6 +77,9 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
         console.print(
             "* other accounts were read whole, or other policies judged, than in the run before"
         )
+    unsealed = [str(each["id"]) for each in found if each["judged"] and not each["digest"]]
+    if unsealed:
+        console.print(f"unsealed, judged by an older version: {', '.join(unsealed)}", markup=False)
 
 
 def _open(run: Row, level: Severity | None = None) -> str:

@@ -48,6 +48,10 @@ class RunPart(Part):
     policies: list[Policy]
     api_calls: dict[str, Count] = Field(description="calls made, by action; retries count once")
     throttled: Count = Field(description="answers that told the tool to slow down")
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        description="SHA-256 of all that the store holds of the run; null where it is not sealed,"
+        " is judged otherwise here, or key ids are masked"
+    )
 
 
 class AccountCounts(Part):

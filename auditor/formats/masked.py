@@ -77,7 +77,7 @@ class MaskedReport:
 
     def run(self) -> Row:
         """Return `document.RunPart`."""
-        return _part(self._document.run())
+        return {**_part(self._document.run()), "digest": None}  # as with a plan's
 
     def coverage(self) -> Row:
         """Return `document.CoveragePart`."""

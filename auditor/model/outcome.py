@@ -68,3 +68,5 @@ class JournalLine:
     kind: ActionKind
     step: Step
     detail: Mapping[str, object] = field(hash=False)
+    digest: str | None = None
+    """Over the line and the digest of the one before; None where an older version wrote it."""

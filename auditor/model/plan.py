@@ -97,6 +97,8 @@ class Plan:
     held: tuple[Held, ...]
     undoes: str | None = None
     """The plan that this one takes back."""
+    run_digest: str | None = None
+    """Of the run as the plan was made from it; None where the run was not sealed."""
 
     @property
     def applicable(self) -> bool:

@@ -70,6 +70,14 @@ def not_whole(path: Path, reason: str) -> AuditError:
     )
 
 
+def changed(reason: str) -> AuditError:
+    """Return what to say of a file whose rows are not as iamaudit left them."""
+    return AuditError(
+        f"the store is damaged: {one_line(reason)}",
+        hint="find out who wrote to it; restore it from a copy, or scan into another --output",
+    )
+
+
 def one_line(said: str) -> str:
     """Return what SQLite said as one line: it quotes what a damaged file holds."""
     return " ".join(said.split())

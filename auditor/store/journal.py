@@ -16,7 +16,7 @@ from auditor.model.outcome import JournalLine, Result, Step
 from auditor.model.plan import Action, ActionKind, Plan
 from auditor.remediation import journal as written
 from auditor.remediation.planner import KeyHistory, Rotation
-from auditor.store import cursor, plan_file
+from auditor.store import cursor, plan_file, seal
 from auditor.store.damage import reads
 from auditor.store.encoding import certain, dumps, instant, load_mapping, of
 from auditor.store.lease import give_back, take
@@ -30,9 +30,15 @@ class SqliteJournal:
     """The journal in the store's file; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file; raise AuditError where lines are not as they were written."""
         self._path = path
         self._connection = open_database(path, create=False)
         self._connection.execute("PRAGMA synchronous = FULL")
+        try:
+            seal.check_journal(self._connection)
+        except AuditError:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -59,7 +65,9 @@ class SqliteJournal:
     @reads
     def check_known(self, plan: Plan, sha256: str) -> None:
         """Raise AuditError unless exactly this plan was made in this store."""
-        row = self._one("SELECT sha256 FROM plan WHERE id = ?", plan.id)
+        row = self._one("SELECT * FROM plan WHERE id = ?", plan.id)
+        if row is not None:
+            plan_file.check_row(row)
         if row is None or row["sha256"] != sha256:
             raise AuditError(
                 f"plan {plan.id} was not made in {self._path}",
@@ -69,18 +77,18 @@ class SqliteJournal:
     @reads
     def plans(self, run_id: str) -> list[Plan]:
         """Return the plans of a run, in the order they were made."""
-        rows = self._all("SELECT id, document FROM plan WHERE run_id = ? ORDER BY rowid", run_id)
-        return [plan_file.parse(row["document"], source=f"plan {row['id']}")[0] for row in rows]
+        rows = self._all("SELECT * FROM plan WHERE run_id = ? ORDER BY rowid", run_id)
+        return [plan_file.parse_row(row) for row in rows]
 
     @reads
     def plan(self, plan_id: str) -> Plan:
         """Return a plan by its id; raise AuditError for one that was not made here."""
-        row = self._one("SELECT document FROM plan WHERE id = ?", plan_id)
+        row = self._one("SELECT * FROM plan WHERE id = ?", plan_id)
         if row is None:
             raise AuditError(
                 f"there is no plan {plan_id!r} in {self._path}", hint="name a plan.json, or --store"
             )
-        return plan_file.parse(row["document"], source=f"plan {plan_id}")[0]
+        return plan_file.parse_row(row)
 
     @reads
     def last_change(self, account_id: str, key_id: str) -> JournalLine | None:
@@ -104,23 +112,21 @@ class SqliteJournal:
         detail: Mapping[str, object],
     ) -> None:
         """Add a line; it is on the disk on return. Raises AuditError."""
+        line = (
+            instant(at),
+            plan.id,
+            plan.run_id,
+            action.id,
+            action.account_id,
+            action.user_name,
+            action.access_key_id,
+            action.kind,
+            step,
+            dumps(dict(detail)),
+        )
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO journal (at, plan_id, run_id, action_id, account_id, user_name,"
-                " access_key_id, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    instant(at),
-                    plan.id,
-                    plan.run_id,
-                    action.id,
-                    action.account_id,
-                    action.user_name,
-                    action.access_key_id,
-                    action.kind,
-                    step,
-                    dumps(dict(detail)),
-                ),
-            )
+            link = seal.next_link(self._connection, line)
+            self._connection.execute(_APPENDING, (*line, link))
             if step is Step.OUTCOME and detail["result"] == Result.APPLIED:
                 self._note_status(action, at)
             self._connection.execute(
@@ -224,6 +230,10 @@ class SqliteJournal:
         return next(self._all(query, *arguments), None)
 
 
+_APPENDING = (
+    f"INSERT INTO journal ({', '.join(seal.LINE)}, digest)"  # noqa: S608 -- names of ours
+    f" VALUES ({', '.join('?' * len(seal.LINE))}, ?)"
+)
 _NEEDED = {
     Step.CREATED: ("new_key_id", "request_id"),
     Step.STORED: ("new_key_id", "secret_in"),
@@ -249,6 +259,7 @@ def _line(row: sqlite3.Row) -> JournalLine:
         kind=ActionKind(row["kind"]),
         step=step,
         detail=detail,
+        digest=row["digest"],
     )
 
 

@@ -1,6 +1,7 @@
 """plan.json: a plan as a file, and the digest that ties it to the store it was made in."""
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from auditor.model.account import AccountId
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from auditor.model.unknown import Unknown
 from auditor.paths import read_bytes
+from auditor.store.damage import changed
+from auditor.store.encoding import load_mapping
 
 NAME = "plan.json"
 _LARGEST = 512 * 1024 * 1024
@@ -95,6 +98,9 @@ class PlanFile(Part):
     actions: list[ActionPart]
     held: list[HeldPart]
     undoes: str | None = Field(description="the plan that this one takes back")
+    run_digest: str | None = Field(
+        default=None, description="SHA-256 of the run it was made from; its report.json has it, too"
+    )
     sha256: Annotated[
         str,
         Field(
@@ -120,6 +126,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "actions": [_action(action) for action in plan.actions],
         "held": [_held(each) for each in plan.held],
         "undoes": plan.undoes,
+        "run_digest": plan.run_digest,
     }
     return {**content, "sha256": digest(content)}
 
@@ -159,6 +166,26 @@ def parse(text: bytes | str, *, source: str) -> tuple[Plan, str]:
             hint="never edit a plan: plan again with --only, --limit or --protect",
         )
     return _parsed(part), part.sha256
+
+
+def parse_row(row: sqlite3.Row) -> Plan:
+    """Return the plan of a row of the store; raise AuditError where it is not as it was made."""
+    check_row(row)
+    return parse(row["document"], source=f"plan {row['id']}")[0]
+
+
+def check_row(row: sqlite3.Row) -> None:
+    """Raise AuditError where the row of a plan does not agree with itself."""
+    content = load_mapping(row["document"])
+    told = {name: content.get(member) for name, member in _COLUMNS.items()}
+    if digest(content) != row["sha256"] or any(row[name] != told[name] for name in told):
+        raise changed(f"plan {row['id']} is not as it was made")
+
+
+_COLUMNS = {
+    "id": "id", "run_id": "run", "created_at": "created_at", "undoes": "undoes", "sha256": "sha256",
+}  # fmt: skip
+"""The columns of the table that repeat a member of the document."""
 
 
 def json_schema() -> dict[str, object]:
@@ -234,6 +261,7 @@ def _parsed(part: PlanFile) -> Plan:
             for each in part.held
         ),
         undoes=part.undoes,
+        run_digest=part.run_digest,
     )
 
 

@@ -19,7 +19,9 @@ _JOURNAL = "SELECT * FROM journal WHERE run_id = ? ORDER BY sequence"
 
 
 def plan(run: RunReading) -> Row | None:
-    """Return the newest plan that was begun, or else the newest."""
+    """Return the newest plan that was begun, or else the newest; raise AuditError."""
+    for each in run.rows("SELECT * FROM plan WHERE run_id = ?"):
+        plan_file.check_row(each)
     row = run.first(_PLAN)
     if row is None:
         return None

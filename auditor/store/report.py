@@ -10,7 +10,7 @@ from auditor.model.account import AccountState, OutcomeKind, Via
 from auditor.model.ageing import Ageing, ageing
 from auditor.model.compliance import Unit
 from auditor.model.finding import Severity
-from auditor.store import coverage, listing, planned
+from auditor.store import coverage, listing, planned, seal
 from auditor.store.changes import StoredChanges
 from auditor.store.damage import reads
 from auditor.store.encoding import (
@@ -69,10 +69,12 @@ class StoredReport:
         """
         self._version = version
         self._reading = RunReading(connection, run_id)
+        seal.check_journal(connection)  # which tells what came of the run's plans
         run = self._reading.first("SELECT * FROM run WHERE id = ?")
         if run is None:
             raise AuditError(f"there is no run {run_id} in the store", hint="look at the run ids")
         self._run = run
+        self._digest = seal.digest(connection, run_id)
         self._with_plan = with_plan
         self._now = certain(run["now"])
         certain(run["started_at"])
@@ -94,6 +96,7 @@ class StoredReport:
             "policies": load_records(run["policies"], POLICY),
             "api_calls": load_mapping(run["api_calls"], int),
             "throttled": run["throttled"],
+            "digest": self._digest,
         }
 
     @reads

@@ -20,7 +20,7 @@ from auditor.store.journal import SqliteJournal
 from auditor.store.schema import JUDGEMENT
 
 _PERHAPS_RUNNING = timedelta(days=1)
-_OF_A_RUN = ("user", "access_key", "account", "policy_source", *JUDGEMENT)
+_OF_A_RUN = ("user", "access_key", "account", "policy_source", "seal", *JUDGEMENT)
 """The tables that have rows of a run and go with it; `run` itself goes last."""
 
 

@@ -16,7 +16,7 @@ from auditor.model.compliance import ControlResult
 from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.run import Run, RunResults
-from auditor.store import cursor
+from auditor.store import cursor, seal
 from auditor.store.damage import not_whole, reads
 from auditor.store.encoding import dump_unknown, dumps, instant
 from auditor.store.lease import give_back, take
@@ -99,6 +99,7 @@ class SqliteRunStore:
         """Commit one account, whole, in place of what was there of it."""
         account_id = inventory.account.id
         with self._transaction():
+            seal.unseal(self._connection, run_id)
             for table in ("user", "access_key"):
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
@@ -147,6 +148,7 @@ class SqliteRunStore:
     def set_last_uses(self, run_id: str, uses: Mapping[AccessKeyId, LastUse]) -> None:
         """Commit the last uses of single keys that were asked for again."""
         with self._transaction():
+            seal.unseal(self._connection, run_id)
             self._connection.executemany(
                 "UPDATE access_key SET last_used_state = ?, last_used_at = ?,"
                 " last_used_service = ?, last_used_region = ?, unknown = ?"
@@ -157,6 +159,7 @@ class SqliteRunStore:
     def finish(self, run: Run) -> None:
         """Commit the end of the run: its time, its calls, its throttles."""
         with self._transaction():
+            seal.unseal(self._connection, run.id)
             self._connection.execute(
                 "UPDATE run SET finished_at = ?, api_calls = ?, throttled = ? WHERE id = ?",
                 (
@@ -189,6 +192,7 @@ class SqliteRunStore:
                 self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
                 self._connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
             self._connection.execute("UPDATE main.run SET judged = 1 WHERE id = ?", (run_id,))
+            seal.seal(self._connection, run_id)
         self._drop_scratch()
         self._ahead = False
 
@@ -200,6 +204,7 @@ class SqliteRunStore:
         with self._transaction("BEGIN"):
             self._connection.execute("CREATE TEMP TABLE run AS SELECT * FROM main.run WHERE 0")
             self._insert("temp.run", run_row(run) | {"judged": 1})
+            self._connection.execute("CREATE TEMP TABLE seal AS SELECT * FROM main.seal WHERE 0")
 
     def _judge_into_scratch(
         self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
@@ -228,12 +233,15 @@ class SqliteRunStore:
             self._connection.execute(f"CREATE TEMP TABLE {table} {body}")
 
     def _drop_scratch(self) -> None:
-        for table in ("run", *JUDGEMENT):
+        for table in ("run", "seal", *JUDGEMENT):
             self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     @reads
     def run(self, name: str) -> Run:
-        """Return a run by its id, or the one begun last for `latest`; raise AuditError."""
+        """Return a run by its id, or the one begun last for `latest`; raise AuditError.
+
+        A judged run is found to be as it was sealed.
+        """
         newest = next(self._select("SELECT * FROM main.run ORDER BY rowid DESC LIMIT 1"), None)
         if newest is None:
             raise AuditError(f"there is no run in {self._path} yet", hint="scan first")
@@ -246,7 +254,14 @@ class SqliteRunStore:
         sources = self._select(
             "SELECT * FROM policy_source WHERE run_id = ? ORDER BY position", row["id"]
         )
-        return parse_run(row, tuple(parse_source(source) for source in sources))
+        found = parse_run(row, tuple(parse_source(source) for source in sources))
+        seal.check_run(self._connection, found.id)
+        return found
+
+    @reads
+    def digest(self, run_id: str) -> str | None:
+        """Return the digest that seals a run; None where it is not sealed."""
+        return seal.digest(self._connection, run_id)
 
     def check_whole(self) -> None:
         """Raise AuditError where the file is damaged."""

@@ -9,7 +9,7 @@ from auditor.errors import AuditError
 from auditor.store.damage import not_whole, one_line
 
 APPLICATION_ID = 0x69616D61  # "iama"
-VERSION = 2
+VERSION = 3
 _BUSY_SECONDS = 60.0
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
 
@@ -104,11 +104,18 @@ BEGIN SELECT raise(ABORT, 'the journal is append-only'); END""",
 ) STRICT, WITHOUT ROWID""",
 )
 
+_EVIDENCE = (
+    "ALTER TABLE journal ADD COLUMN digest TEXT",
+    "CREATE TABLE seal (run_id TEXT PRIMARY KEY, digests TEXT) STRICT, WITHOUT ROWID",
+)
+"""What `store/seal.py` keeps; null for what was written by a version that did not."""
+
 _SCHEMA = (
     *_INVENTORY,
     _POLICY_SOURCE,
     *(f"CREATE TABLE {name} {body}" for name, body in JUDGEMENT.items()),
     *_REMEDIATION,
+    *_EVIDENCE,
 )
 _SINCE = {
     1: (
@@ -119,7 +126,8 @@ _SINCE = {
         _POLICY_SOURCE,
         f"CREATE TABLE exemption {JUDGEMENT['exemption']}",
         *_REMEDIATION,
-    )
+    ),
+    2: (*_EVIDENCE, "INSERT INTO seal (run_id) SELECT id FROM run WHERE judged"),
 }
 """What a file of an older version lacks, by its version."""
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from auditor.model.finding import Severity
-from auditor.store import cursor
+from auditor.store import cursor, plan_file, seal
 from auditor.store.damage import reads
 from auditor.store.encoding import POLICY, certain, load_records, parse_instant
 from auditor.store.reading import Row
@@ -30,7 +30,12 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
     `change` is the number of open findings by severity, less that of the last finished run before;
     None where one of the two was not finished. `comparable` says whether both read the same
     accounts whole and were judged by the same policies: where not, a change may be no change.
+    Raises AuditError where any run, plan or line of the journal is not as it was written.
     """
+    seal.check_journal(connection)
+    seal.check_runs(connection)
+    for plan in cursor.rows(connection, "SELECT * FROM main.plan"):
+        plan_file.check_row(plan)
     found = {
         run_id: dict(zip(_LEVELS, counts, strict=True))
         for run_id, *counts in connection.execute(
@@ -49,6 +54,8 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
         plain = ("id", "started_at", "finished_at", "accounts", "audited", "keys")
         row = {
             **{name: run[name] for name in plain},
+            "judged": bool(run["judged"]),
+            "digest": seal.digest(connection, run["id"]),
             "open": sum(open_.values()),
             "open_by_severity": open_,
             "change": _change(before, open_) if finished else None,

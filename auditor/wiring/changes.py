@@ -50,14 +50,15 @@ def baseline(store: SqliteRunStore, name: str, *, than: str | None = None) -> st
 
     `latest` is the newest finished run, of those begun before `than` where that is given.
     """
-    run_id = _newest_finished(store.connection, than) if name == LATEST else store.run(name).id
+    run_id = _newest_finished(store.connection, than) if name == LATEST else name
     if run_id is None:
         raise AuditError(
             "there is no earlier run that was finished, to compare with",
             hint="scan once without --baseline, or name a run that iamaudit history lists",
         )
-    judge_if_needed(store, store.run(run_id))
-    return run_id
+    run = store.run(run_id)
+    judge_if_needed(store, run)
+    return run.id
 
 
 def changes_since(store: SqliteRunStore, earlier: str | None, run_id: str) -> StoredChanges | None:

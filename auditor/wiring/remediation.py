@@ -126,6 +126,7 @@ def planned(
         own_key_ids=own_key_ids,
         now=now,
     )
+    made = replace(made, run_digest=store.digest(run.id))
     journal.record_plan(made)
     return made
 
@@ -290,7 +291,8 @@ def _undo_of(applied: Plan, books: _Books, keys: frozenset[AccessKeyId], now: da
     made = undo_plan(
         applied, mine, id_=_plan_id(now), keys=keys, quarantine_rules=quarantine, now=now
     )
-    return replace(made, held=(*made.held, *others))
+    sealed = books.store.digest(books.run.id)
+    return replace(made, held=(*made.held, *others), run_digest=sealed)
 
 
 def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> str | None:
@@ -314,6 +316,13 @@ def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> 
         if not _begun(chosen, books.journal):
             raise
         return "the plan has expired"
+    if chosen.run_digest not in {None, books.store.digest(chosen.run_id)}:
+        if not _begun(chosen, books.journal):
+            raise AuditError(
+                f"run {chosen.run_id} is not as it was when plan {chosen.id} was made from it",
+                hint="plan again, unless you went on with the scan find out who wrote to the store",
+            )
+        return "the run is not as it was when the plan was made"
     return None
 
 

@@ -31,7 +31,7 @@ class Stops:
 
 def what_was_found(report: dict[str, Any]) -> dict[str, Any]:
     """Return a report without what tells one run from another."""
-    own = {"id", "started_at", "finished_at", "api_calls", "throttled"}
+    own = {"id", "started_at", "finished_at", "api_calls", "throttled", "digest"}
     return report | {
         "run": {name: value for name, value in report["run"].items() if name not in own},
         "accounts": [each | {"credential_report_at": None} for each in report["accounts"]],

@@ -254,6 +254,7 @@ def _run(**changes: object) -> Row:
         ],
         "api_calls": {"iam:ListUsers": 14, "iam:GetAccessKeyLastUsed": 1234},
         "throttled": 2,
+        "digest": "d1" * 32,
     }
     return RunPart.model_validate({**run, **changes}).model_dump()
 

@@ -1,5 +1,7 @@
 """A store with all that a store can have: a judged run, another one, a plan, its journal."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from auditor.model.inventory import ReadError
 from auditor.model.outcome import Result, Step
 from auditor.model.unknown import Unknown
 from auditor.remediation.planner import Planning, plan
+from auditor.store import seal
 from auditor.store.journal import SqliteJournal
 from auditor.store.proposals import proposals
 from auditor.store.runs import SqliteRunStore
@@ -16,6 +19,23 @@ from auditor.wiring.policies import load_policies, stamps
 from tests.builders import NOW, a_key, a_run, a_user_with, an_account, an_inventory, used
 
 PLAN_ID = "plan-1"
+
+
+def resealed(path: Path) -> None:
+    """Make all digests of runs and of the journal anew, as who knows the tool could."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as store:
+        store.execute("DELETE FROM seal")
+        for (run_id,) in store.execute(
+            "SELECT id FROM run WHERE judged AND id NOT NULL"
+        ).fetchall():
+            seal.seal(store, run_id)
+        columns = ", ".join(seal.LINE)
+        before = ""
+        for sequence, *line in store.execute(
+            f"SELECT sequence, {columns} FROM journal ORDER BY sequence"  # noqa: S608
+        ).fetchall():
+            before = seal.link(before, line)
+            store.execute("UPDATE journal SET digest = ? WHERE sequence = ?", (before, sequence))
 
 
 def a_store(path: Path) -> str:
@@ -55,9 +75,9 @@ def a_store(path: Path) -> str:
             run.id,
             an_inventory(account=accounts[1], outcome=OutcomeKind.UNREACHABLE, errors=(error,)),
         )
+        store.finish(run)
         judge = RunJudge(store, run.id, policies, partition="aws", now=NOW)
         store.record(run.id, judge.judged(), judge.results)
-        store.finish(run)
     assert run is not None
     journal = SqliteJournal(path)
     made = plan(

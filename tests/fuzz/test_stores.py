@@ -16,12 +16,12 @@ from auditor.model.access_key import AccessKeyId
 from auditor.model.account import AccountId
 from auditor.store.journal import SqliteJournal
 from tests.builders import ACCOUNT_ID, KEY_ID, NOW
-from tests.fuzz.stores import PLAN_ID, a_store
+from tests.fuzz.stores import PLAN_ID, a_store, resealed
 from tests.fuzz.trials import PLAIN, iamaudit, inputs, mangled, reshaped, trial
 
 TABLES = (
     "run", "account", "user", "access_key", "policy_source", "judged_key", "finding",
-    "control_result", "exemption", "plan", "journal", "inactive_key",
+    "control_result", "exemption", "plan", "journal", "inactive_key", "seal",
 )  # fmt: skip
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "report": lambda folder: [
@@ -123,7 +123,7 @@ def columns(store: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
 
 
 def spoil(path: Path, data: st.DataObject, tables: Sequence[str] = TABLES) -> None:
-    """Change one to three cells of a store."""
+    """Change one to three cells of a store, mostly by a hand that makes the digests fit again."""
     with closing(sqlite3.connect(path, isolation_level=None)) as store:
         for _ in range(data.draw(st.integers(1, 3))):
             table = data.draw(st.sampled_from(tables))
@@ -139,6 +139,8 @@ def spoil(path: Path, data: st.DataObject, tables: Sequence[str] = TABLES) -> No
                 )
             except sqlite3.IntegrityError:
                 continue
+    if data.draw(st.integers(0, 3)):
+        resealed(path)
 
 
 @inputs(90)
@@ -156,7 +158,12 @@ def test_a_journal_of_garbage_is_told_as_damage(
 ) -> None:
     path = copied(seed, folder)
     spoil(path, data)
-    with closing(SqliteJournal(path)) as journal:
+    opened: list[SqliteJournal] = []
+    with trial("journal"):
+        opened.append(SqliteJournal(path))
+    if not opened:
+        return
+    with closing(opened.pop()) as journal:
         for read in (
             lambda: journal.plans("run-2"),
             lambda: journal.plan(PLAN_ID),

@@ -239,7 +239,7 @@ def test_a_folder_under_a_file_is_refused_before_anything_is_made(tmp_path: Path
 
 FIRST_VERSION = """
 DROP TABLE exemption; DROP TABLE policy_source; DROP TABLE plan; DROP TABLE journal;
-DROP TABLE lease; DROP TABLE inactive_key;
+DROP TABLE lease; DROP TABLE inactive_key; DROP TABLE seal;
 ALTER TABLE account DROP COLUMN profile; ALTER TABLE account DROP COLUMN external_id;
 ALTER TABLE finding DROP COLUMN exemption_unread; ALTER TABLE run DROP COLUMN judged;
 PRAGMA user_version = 1;
