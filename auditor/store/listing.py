@@ -23,13 +23,13 @@ LEFT JOIN judged_key ON judged_key.run_id = access_key.run_id
   AND judged_key.account_id = access_key.account_id
   AND judged_key.user_name = access_key.user_name AND judged_key.position = access_key.position
 WHERE access_key.run_id = ?
-ORDER BY access_key.account_id, access_key.user_name, access_key.position
+ORDER BY access_key.account_id, access_key.user_name, access_key.id, slot
 """
 _FINDINGS = """
 SELECT id, rule_id, title, severity, status, account_id, user_name, access_key_id, message,
   remedy, exemption, controls
 FROM finding WHERE run_id = ?
-ORDER BY account_id, user_name, position, rule_id
+ORDER BY account_id, user_name, access_key_id, position, rule_id
 """
 _AGES = "SELECT status, created_at, last_used_state, last_used_at FROM access_key WHERE run_id = ?"
 _STATES = frozenset({"used", "never", "unknown"})
