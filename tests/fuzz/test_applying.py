@@ -22,6 +22,7 @@ from auditor.store.journal import SqliteJournal
 from tests.faults.cloud import CHANGES, Cloud, Key
 from tests.faults.desk import caller_in
 from tests.faults.server import FaultServer
+from tests.fuzz.stores import resealed
 from tests.fuzz.test_stores import TABLES, spoil
 from tests.fuzz.trials import Said, iamaudit, inputs, mangled
 
@@ -271,12 +272,20 @@ def test_a_lease_that_says_nothing_is_told_as_damage(column: str, estate: Estate
     assert "the store is damaged" in said.err
 
 
-def test_a_run_that_lost_an_account_is_told_as_damage(estate: Estate) -> None:
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [(False, "is not as it was sealed: account"), (True, "is not as it was when plan")],
+)
+def test_a_run_that_lost_an_account_is_told_as_edited(
+    again: bool, told: str, estate: Estate
+) -> None:
     estate.anew("planned")
     with closing(sqlite3.connect(estate.store, isolation_level=None)) as store:
         store.execute("UPDATE account SET id = '999999999999' WHERE id = '100000000001'")
+    if again:
+        resealed(estate.store)
 
     said = held(estate, "apply")
 
     assert said.code == 2
-    assert "has no account 100000000001" in said.err
+    assert told in said.err
