@@ -253,7 +253,6 @@ class Cloud:
     def answer(self, head: bytes, asked: Asked) -> Answer:
         """Answer a request truly."""
         self.calls.append(asked)
-        in_json = asked.service in _IN_JSON
         try:
             self._check_session(head, asked)
             if asked.service == "sts":
@@ -543,4 +542,3 @@ _ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
     "ListAccountsForParent": _accounts_below,
 }
 UNIT = _UNIT
-CHANGES = frozenset({"UpdateAccessKey", "DeleteAccessKey"})

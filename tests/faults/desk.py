@@ -150,7 +150,7 @@ class Desk:
         """Report again on a run, as it stands now."""
         output = Output(self.folder)
         with replay(self.store, run_id) as again:
-            file, *_ = write_reports(output, again.document, run_id, ("json", "html"))
+            file, *_ = write_reports(output, again.document, run_id, ("json",))
         report: Mapping[str, Any] = json.loads(file.read_text())
         return report
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.faults.kinds import Fault
 
 if TYPE_CHECKING:
-    from tests.faults.soak import Figures
+    from tests.faults.figures import Figures
 
 _ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = _ROOT / "docs/reliability.md"

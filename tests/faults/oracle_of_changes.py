@@ -80,7 +80,7 @@ def mistakes_of_apply(
     settled: bool,
 ) -> Iterator[Wrong]:
     """Yield what an apply did beyond its plan, and what the journal says that is not so."""
-    kinds = {each.access_key_id: each.kind for each in plan.actions}
+    kinds: dict[str, ActionKind] = {each.access_key_id: each.kind for each in plan.actions}
     for key, active in cloud.states().items():
         if key not in kinds and before.states.get(key, active) != active:
             yield "wrong", f"{key} was changed and is in no plan"
@@ -88,9 +88,7 @@ def mistakes_of_apply(
         if key not in cloud.made and kinds.get(key) is not ActionKind.DELETE:
             yield "wrong", f"{key} was deleted, which no plan said"
     rotated = {
-        (each.account_id, each.user_name)
-        for each in plan.actions
-        if each.kind is ActionKind.ROTATE
+        (each.account_id, each.user_name) for each in plan.actions if each.kind is ActionKind.ROTATE
     }
     for key, made in cloud.made.items():
         if (made.account, made.user) not in rotated:
@@ -169,7 +167,7 @@ def _of_rotated(case: Case, new: Collection[str]) -> Iterator[Wrong]:
     """Yield where a rotation that is called applied has no key to show for it."""
     assert case.outcome is not None
     key = case.outcome.new_key_id
-    if key not in new:
+    if key is None or key not in new:
         yield "claim", f"{case.key}: the journal says rotated to {key}, which was never made"
         return
     if key in case.cloud.deleted:

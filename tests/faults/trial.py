@@ -43,6 +43,8 @@ LONGEST = 60.0
 """Seconds in which each run must have ended."""
 _LONG_AGO = timedelta(days=40)
 """A key that a scan saw inactive then may be deleted now."""
+_FOR_GOOD = ("key-too-old", "inactive-key-lingering")
+"""Rules whose remedies can't be undone: rotation and deletion."""
 _NOTHING = Schedule(rules=(), changes={})
 
 
@@ -52,12 +54,13 @@ class Leave:
 
     delete: bool
     rotate: bool
+    only: tuple[str, ...]
     folder: Path | None
     """None: to Secrets Manager."""
 
     @property
     def planning(self) -> Planning:
-        return Planning(allow_delete=self.delete, allow_rotate=self.rotate)
+        return Planning(only=self.only, allow_delete=self.delete, allow_rotate=self.rotate)
 
     @property
     def limits(self) -> Limits:
@@ -98,6 +101,7 @@ class Trial:
         self._leave = Leave(
             delete=self._dice.random() < 0.7,
             rotate=self._dice.random() < 0.7,
+            only=self._dice.choice([(), _FOR_GOOD]),
             folder=self._dice.choice([self.folder / "sink", None]),
         )
 
@@ -244,9 +248,7 @@ class Trial:
 
     async def _apply(self, made: Plan, *, resume: bool) -> None:
         try:
-            await apply(
-                made, self._desk.store, self._options(resume=resume), clock=QuickClock()
-            )
+            await apply(made, self._desk.store, self._options(resume=resume), clock=QuickClock())
         except AuditError as error:
             self._ear.heard.append(f"{error} {error.hint}")
             if not self._schedule.rules:

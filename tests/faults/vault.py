@@ -40,7 +40,10 @@ class Vault:
     def _create(self, account: str, form: Form) -> dict[str, Any]:
         place = (account, form["Name"])
         if place in self._secrets:
-            if self._secrets[place].versions.get(form["ClientRequestToken"]) != form["SecretString"]:
+            if (
+                self._secrets[place].versions.get(form["ClientRequestToken"])
+                != form["SecretString"]
+            ):
                 raise _EXISTS
             return self._said(place)
         arn = f"arn:aws:secretsmanager:us-east-1:{account}:secret:{form['Name']}-a1b2c3"
