@@ -107,6 +107,11 @@ def drawn_for_changes(dice: Random, kinds: Iterable[ActionKind]) -> Schedule:
         )
         for _ in range(dice.choice([1, 1, 2, 3]))
     )
+    if dice.random() < 0.4:  # nothing gets through for a while, whatever is asked
+        outage = Rule(
+            fault=dice.choice(faults), first=dice.randint(0, 15), count=dice.choice([3, 8, 20])
+        )
+        rules = (outage, *rules)
     changes = {dice.randint(0, 12): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2]))}
     return Schedule(rules=rules, changes=changes)
 
