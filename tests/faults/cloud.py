@@ -198,6 +198,15 @@ class Cloud:
         self.said.add(secret)
         return key
 
+    def use_new_keys(self) -> None:
+        """Let every key that a request made have been used."""
+        for id_, made in self.made.items():
+            user = self.accounts[made.account].users.get(made.user)
+            for key in user.keys if user else ():
+                if key.id == id_:
+                    key.used = self.now
+                    key.note()
+
     def states(self) -> dict[str, bool]:
         """Return whether each key is active, by its id."""
         return {

@@ -13,6 +13,8 @@ from auditor.remediation import journal as written
 from tests.faults.cloud import Cloud
 from tests.faults.oracle import Wrong
 
+ROTATES = "key-too-old"
+"""The rule whose remedy is a rotation, and the end of the old key after it."""
 _UNTOUCHED = frozenset({Result.REFUSED, Result.DRIFTED, Result.SKIPPED})
 _OPEN = frozenset({None, Result.UNCLEAR})
 
@@ -84,14 +86,14 @@ def mistakes_of_apply(
     for key, active in cloud.states().items():
         if key not in kinds and before.states.get(key, active) != active:
             yield "wrong", f"{key} was changed and is in no plan"
-    for key in cloud.deleted:
+    for key in cloud.deleted.difference(before.deleted):
         if key not in cloud.made and kinds.get(key) is not ActionKind.DELETE:
             yield "wrong", f"{key} was deleted, which no plan said"
     rotated = {
         (each.account_id, each.user_name) for each in plan.actions if each.kind is ActionKind.ROTATE
     }
     for key, made in cloud.made.items():
-        if (made.account, made.user) not in rotated:
+        if key not in before.made and (made.account, made.user) not in rotated:
             yield "wrong", f"{key} was made, which no plan said"
     said = outcomes(plan, lines)
     for action in plan.actions:
@@ -135,7 +137,11 @@ def _of_rotation(case: Case) -> Iterator[Wrong]:
         yield "wrong", f"{case.key} was rotated, and made inactive"
     action, states = case.action, case.cloud.states()
     place = (action.account_id, action.user_name)
-    new = [key for key, made in case.cloud.made.items() if (made.account, made.user) == place]
+    new = [
+        key
+        for key, made in case.cloud.made.items()
+        if (made.account, made.user) == place and key not in case.before.made
+    ]
     live = [key for key in new if key in states]
     if len(live) > 1:
         yield "wrong", f"{case.key} has more than one new key: {live}"
@@ -190,6 +196,22 @@ _OF_KIND: Mapping[ActionKind, Callable[[Case], Iterator[Wrong]]] = {
     ActionKind.DELETE: _of_deletion,
     ActionKind.ROTATE: _of_rotation,
 }
+
+
+def mistakes_of_retirement(cloud: Cloud, plan: Plan, kept: Mapping[str, str]) -> Iterator[Wrong]:
+    """Yield old keys that a plan retires though nothing works in their place."""
+    ready = {
+        (account.id, user.name)
+        for account in cloud.accounts.values()
+        for user in account.users.values()
+        for key in user.keys
+        if key.active and key.used and key.id in cloud.made
+        if kept.get(key.id) == cloud.made[key.id].secret
+    }
+    for action in plan.actions:
+        retires = action.kind is ActionKind.DEACTIVATE and action.because == (ROTATES,)
+        if retires and (action.account_id, action.user_name) not in ready:
+            yield "wrong", f"{action.access_key_id} is to go, and no new key is in use"
 
 
 def mistakes_of_undo(

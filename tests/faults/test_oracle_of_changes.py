@@ -13,7 +13,12 @@ from auditor.model.outcome import JournalLine, Step
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from tests.faults.cloud import MANAGEMENT, Cloud, Key, User
 from tests.faults.oracle import Wrong
-from tests.faults.oracle_of_changes import Moment, mistakes_of_apply, mistakes_of_undo
+from tests.faults.oracle_of_changes import (
+    Moment,
+    mistakes_of_apply,
+    mistakes_of_retirement,
+    mistakes_of_undo,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, OTHER = "AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE"
@@ -24,6 +29,7 @@ class Scene:
     """A user with one key that a plan changes, and another user with a key of its own."""
 
     kind: ActionKind
+    because: str = "key-unused"
     cloud: Cloud = field(default_factory=lambda: Cloud(3, accounts=1, users=0, now=NOW))
     lines: list[JournalLine] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
@@ -49,7 +55,7 @@ class Scene:
             user_arn=f"{self.account.arn}:user/amy",
             access_key_id=AccessKeyId(OLD),
             kind=self.kind,
-            because=("key-unused",),
+            because=(self.because,),
             expected=expected,
         )
         return Plan(
@@ -104,6 +110,9 @@ class Scene:
                 settled=settled,
             )
         )
+
+    def retired(self) -> list[Wrong]:
+        return list(mistakes_of_retirement(self.cloud, self.plan, self.kept))
 
     def undone(self, *held: Held) -> list[Wrong]:
         return list(
@@ -250,6 +259,17 @@ def test_what_is_not_so_is_found(
     happens(scene)
 
     assert mistake in {found for found, _ in scene.applied()}
+
+
+def test_an_old_key_goes_only_for_a_new_one_that_is_used_and_kept() -> None:
+    scene = Scene(ActionKind.DEACTIVATE, because="key-too-old")
+    new = scene.make(scene.amy)
+
+    assert len(scene.retired()) == 1
+    scene.cloud.use_new_keys()
+    assert len(scene.retired()) == 1
+    scene.kept[new] = scene.cloud.made[new].secret
+    assert scene.retired() == []
 
 
 def a_held(kind: ActionKind) -> Held:

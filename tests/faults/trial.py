@@ -33,7 +33,14 @@ from tests.faults.cloud import UNIT, Cloud
 from tests.faults.desk import Desk, QuickClock, Ran, open_files, others
 from tests.faults.figures import Figures
 from tests.faults.oracle import mistakes
-from tests.faults.oracle_of_changes import Moment, mistakes_of_apply, mistakes_of_undo, outcomes
+from tests.faults.oracle_of_changes import (
+    ROTATES,
+    Moment,
+    mistakes_of_apply,
+    mistakes_of_retirement,
+    mistakes_of_undo,
+    outcomes,
+)
 from tests.faults.schedule import Happening, Schedule, drawn, drawn_for_changes
 from tests.faults.server import FaultServer
 from tests.faults.spills import Ear, secrets_in
@@ -43,7 +50,7 @@ LONGEST = 60.0
 """Seconds in which each run must have ended."""
 _LONG_AGO = timedelta(days=40)
 """A key that a scan saw inactive then may be deleted now."""
-_FOR_GOOD = ("key-too-old", "inactive-key-lingering")
+_FOR_GOOD = (ROTATES, "inactive-key-lingering")
 """Rules whose remedies can't be undone: rotation and deletion."""
 _NOTHING = Schedule(rules=(), changes={})
 
@@ -136,10 +143,14 @@ class Trial:
         self._strike(drawn(self._dice, self._cloud))
         await self._bounded("scan", self._scan)
         self._strike(_NOTHING)
-        planned = await self._planned()
+        planned = None if self._dice.random() < 0.4 else await self._planned()
         if planned is not None:
-            await self._changes(planned)
+            applied = await self._changes(planned)
+            if applied:
+                await self._taken_back(planned, applied)
             self._check_report(planned)
+            if ActionKind.ROTATE in applied.values():
+                await self._retired()
         for place in secrets_in(self._desk.folder, self._cloud.said, self._ear.heard):
             self.found("wrong", f"a secret is in {place}")
 
@@ -197,8 +208,6 @@ class Trial:
 
     async def _planned(self) -> Plan | None:
         """Return a plan by a scan of its own, without faults, as it would be reviewed."""
-        if self._dice.random() < 0.4:
-            return None
         desk = self._desk
         await desk.scan(source=Source.LIVE)
         self.figures.runs["scan"] += 1
@@ -213,7 +222,8 @@ class Trial:
 
     # Changes.
 
-    async def _changes(self, made: Plan) -> None:
+    async def _changes(self, made: Plan) -> dict[str, ActionKind]:
+        """Apply and resume, at last without faults; return what was changed, and how."""
         before = Moment.of(self._cloud)
         kinds = sorted({action.kind for action in made.actions})
         self._strike(drawn_for_changes(self._dice, kinds))
@@ -226,9 +236,7 @@ class Trial:
         self._strike(_NOTHING)
         await self._bounded("resume", partial(self._apply, made, resume=True))
         self._check_applied(made, before, settled=True)
-        applied = self._applied(made)
-        if applied:
-            await self._taken_back(made, applied)
+        return self._applied(made)
 
     async def _taken_back(self, made: Plan, applied: Mapping[str, ActionKind]) -> None:
         self._strike(drawn_for_changes(self._dice, [ActionKind.DEACTIVATE]))
@@ -237,6 +245,16 @@ class Trial:
         await self._bounded("undo", partial(self._undo, applied, check, tried=True))
         self._strike(_NOTHING)
         await self._bounded("undo", partial(self._undo, applied, check, tried=False))
+
+    async def _retired(self) -> None:
+        """Plan again once the new keys are in use: now the old ones may go."""
+        self._cloud.use_new_keys()
+        later = await self._planned()
+        if later is not None:
+            kept = self._leave.kept(self._cloud)
+            for kind, what in mistakes_of_retirement(self._cloud, later, kept):
+                self.found(kind, what)
+            await self._changes(later)
 
     def _options(self, *, resume: bool = False) -> ApplyOptions:
         return ApplyOptions(
@@ -284,7 +302,9 @@ class Trial:
         for action in made.actions:
             outcome = said[action.access_key_id]
             ended = "not begun" if outcome is None else outcome.result
-            self.figures.actions[f"{action.kind}: {ended}"] += 1
+            retires = action.because == (ROTATES,) and action.kind is ActionKind.DEACTIVATE
+            name = "retire" if retires else action.kind
+            self.figures.actions[f"{name}: {ended}"] += 1
         return {
             action.access_key_id: action.kind
             for action in made.actions
