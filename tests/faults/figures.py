@@ -20,7 +20,7 @@ class Figures:
     faults: Counter[str] = field(default_factory=Counter)
     """Requests that were struck, by fault."""
     actions: Counter[str] = field(default_factory=Counter)
-    """Of plans, by kind, as they ended: `deactivate: applied`; `retire` ends a rotation's old key."""
+    """Of plans, as they ended: `deactivate: applied`; `retire` is of a rotation's old key."""
     changes: int = 0
     """Of the organization, while it was read or changed."""
     schedules: int = 0
