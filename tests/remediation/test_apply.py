@@ -617,11 +617,26 @@ async def test_what_a_lost_answer_made_is_named_once_it_shows(rotating: Bench) -
     first = await rotating.one(an_action("rotate"))
 
     again = await rotating.one(an_action("rotate"))
+    await rotating.one(an_action("rotate"))
 
+    assert rotating.steps() == ["intent", "outcome", "outcome"]
     assert "none shows yet" in first.reason
     assert again.result is Result.UNCLEAR
     assert "it may be AKIANEW1: look, and delete it by hand" in again.reason
     assert rotating.writer.count("iam:DeleteAccessKey") == 0
+
+
+async def test_what_is_named_stays_named_where_it_can_not_be_looked_at_again(
+    rotating: Bench,
+) -> None:
+    rotating.writer.after["iam:CreateAccessKey"] = deque([TIMEOUT])
+    first = await rotating.one(an_action("rotate"))
+    rotating.writer.before["iam:ListAccessKeys"] = deque([TIMEOUT])
+
+    again = await rotating.one(an_action("rotate"))
+
+    assert "it may be AKIANEW1" in first.reason
+    assert again == first
 
 
 async def test_an_interruption_before_the_answer_names_the_candidates(rotating: Bench) -> None:

@@ -162,14 +162,33 @@ async def lost(writer: IamWriter, user_name: str, intent: Mapping[str, object]) 
 
     It may be somebody else's.
     """
-    before = intent.get("keys")
-    old = set(before) if isinstance(before, list) else set()
     try:
-        now = [key.id for key in await writer.access_keys(user_name)]
-        candidates = [str(each) for each in now if each not in old]
-        told = f"it may be {' or '.join(candidates)}" if candidates else "none shows yet"
+        told = await _candidates(writer, user_name, intent)
     except AwsFailure as failure:
         told = f"the user's keys could not be listed ({failure.code})"
+    return _unanswered(told)
+
+
+async def look_again(
+    writer: IamWriter, user_name: str, intent: Mapping[str, object]
+) -> Outcome | None:
+    """Say what a lost answer may have made, as it shows now; None where that can't be read."""
+    try:
+        return _unanswered(await _candidates(writer, user_name, intent))
+    except AwsFailure:
+        return None
+
+
+async def _candidates(writer: IamWriter, user_name: str, intent: Mapping[str, object]) -> str:
+    """Name the keys that the user did not have before; raise AwsFailure."""
+    before = intent.get("keys")
+    old = set(before) if isinstance(before, list) else set()
+    now = [key.id for key in await writer.access_keys(user_name)]
+    candidates = [str(each) for each in now if each not in old]
+    return f"it may be {' or '.join(candidates)}" if candidates else "none shows yet"
+
+
+def _unanswered(told: str) -> Outcome:
     return Outcome(
         result=Result.UNCLEAR,
         reason=f"AWS's answer was lost; if a key was made, {told}: look, and delete it by hand",
