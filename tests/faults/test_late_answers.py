@@ -4,6 +4,7 @@ On a busy machine an answer of this very process comes late. With the short time
 which some answers hang, that looks like a fault; so a run in which none hangs is patient.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -88,3 +89,14 @@ async def test_who_is_patient_takes_a_late_answer_for_no_fault(
 
         assert applied.complete
         assert server.cloud.states() == {key: True}
+
+
+async def test_the_quick_clock_is_quick_only_while_somebody_sleeps() -> None:
+    began = time.monotonic()
+    clock = QuickClock(idle_speed=1.0)
+
+    assert clock.monotonic() <= time.monotonic() - began
+    before = clock.monotonic()
+    await clock.sleep(5.0)
+    assert clock.monotonic() - before > 4.5
+    assert time.monotonic() - began < clock.monotonic()

@@ -30,7 +30,7 @@ from auditor.wiring.remediation import (
 )
 from auditor.wiring.sinks import SinkChoice
 from tests.faults.cloud import UNIT, Cloud
-from tests.faults.desk import Desk, QuickClock, Ran, open_files, others
+from tests.faults.desk import Desk, Ran, open_files, others
 from tests.faults.figures import Figures
 from tests.faults.oracle import mistakes
 from tests.faults.oracle_of_changes import (
@@ -216,7 +216,7 @@ class Trial:
             "latest",
             self._leave.planning,
             connection=desk.connection,
-            clock=QuickClock(),
+            clock=self._desk.clock(),
         )
         return made if made.actions else None
 
@@ -266,7 +266,9 @@ class Trial:
 
     async def _apply(self, made: Plan, *, resume: bool) -> None:
         try:
-            await apply(made, self._desk.store, self._options(resume=resume), clock=QuickClock())
+            await apply(
+                made, self._desk.store, self._options(resume=resume), clock=self._desk.clock()
+            )
         except AuditError as error:
             self._ear.heard.append(f"{error} {error.hint}")
             if not self._schedule.rules:
@@ -274,7 +276,7 @@ class Trial:
 
     async def _undo(self, applied: Mapping[str, ActionKind], check: Any, *, tried: bool) -> None:
         """Do what the command does: settle, plan, take back."""
-        clock, store = QuickClock(), self._desk.store
+        clock, store = self._desk.clock(), self._desk.store
         options = ApplyOptions(connection=self._desk.connection, limits=Limits())
         done: list[Applied] = []
         try:
