@@ -127,8 +127,11 @@ class Apply:
         lines = self._lines.get(action.id, ())
         if written.is_open(lines):
             outcome = await self._settle(account, writer, action, lines)
-        elif written.is_lost(lines):
-            return  # a rotation of which nobody knows what it made: never again by itself
+        elif written.is_lost(lines):  # never again by itself; but what it made may show by now
+            intent = written.since_intent(lines)[0]
+            outcome = await rotate.look_again(writer, action.user_name, intent.detail)
+            if outcome in (None, written.outcome(lines)):
+                return
         else:
             outcome = self._not_now()
         if outcome is None:

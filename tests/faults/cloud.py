@@ -1,7 +1,8 @@
 """A small AWS in memory that changes while it is read, and remembers all it ever was.
 
-IAM, STS and Organizations as the tool asks for them: pages smaller than asked for, sessions that
-expire, keys that can be changed. What it says is true; lies are the fault server's.
+IAM, STS, Organizations and Secrets Manager as the tool asks for them: pages smaller than asked for,
+sessions that expire, keys that can be changed, made and deleted. What it says is true; lies are the
+fault server's.
 """
 
 import json
@@ -25,15 +26,20 @@ from bench.fake_aws.answers import (
     xml,
     xml_error,
 )
+from tests.faults.vault import Vault
 
 MANAGEMENT = "100000000000"
 CALLER_KEY = "AKIACALLERCALLERCALL"
+CALLER_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 _ROOT, _UNIT = "r-fa17", "ou-fa17-faultsou"
 _SCOPE = re.compile(r"Credential=([A-Z0-9]+)/[0-9]+/[a-z0-9-]+/([a-z]+)/")
 _QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
 _ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 _DENIED = RefusedError(403, "AccessDenied", "not authorized to perform this")
+_FULL = RefusedError(409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
 EXPIRED = RefusedError(403, "ExpiredToken", "The security token included in the request is expired")
+_IN_JSON = frozenset({"organizations", "secretsmanager"})
+"""Services that speak JSON."""
 
 Form: TypeAlias = Mapping[str, str]
 
@@ -52,6 +58,15 @@ class Key:
 
     def note(self) -> None:
         self.ever.add((self.active, self.used))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A key that a request made."""
+
+    account: str
+    user: str
+    secret: str
 
 
 @dataclass
@@ -111,6 +126,13 @@ class Cloud:
         self._sessions: dict[str, tuple[str, int, datetime]] = {}
         self.assumed = 0
         self.calls: list[Asked] = []
+        self.vault = Vault()
+        self.made: dict[str, Made] = {}
+        """Keys that requests made, by id."""
+        self.deleted: set[str] = set()
+        """Ids of the keys that requests deleted."""
+        self.said: set[str] = {CALLER_SECRET}
+        """Every secret of a key or a session that was ever said."""
         self.accounts: dict[str, CloudAccount] = {}
         for number in range(accounts):
             self._add_account(f"{int(MANAGEMENT) + number:012}", self._dice.randint(least, users))
@@ -163,6 +185,37 @@ class Cloud:
     def _ago(self, days: int) -> datetime:
         return self.now - timedelta(days=days, seconds=self._dice.randint(0, 80_000))
 
+    def make_key(self, account: CloudAccount, user: User) -> Key:
+        """Make a key as a request asks for it: active, new and with a secret of its own."""
+        self._serial += 1
+        now = datetime.now(UTC).replace(microsecond=0)
+        key = Key(id=f"AKIA{account.id}{self._serial:04}", created=now, active=True, used=None)
+        user.keys.append(key)
+        account.touched |= {key.id, user.name}
+        account.keep(user, key)
+        secret = f"secretOf/{key.id}/bPxRfiCYEXAMPLEKEY"
+        self.made[key.id] = Made(account.id, user.name, secret)
+        self.said.add(secret)
+        return key
+
+    def use_new_keys(self) -> None:
+        """Let every key that a request made have been used."""
+        for id_, made in self.made.items():
+            user = self.accounts[made.account].users.get(made.user)
+            for key in user.keys if user else ():
+                if key.id == id_:
+                    key.used = self.now
+                    key.note()
+
+    def states(self) -> dict[str, bool]:
+        """Return whether each key is active, by its id."""
+        return {
+            key.id: key.active
+            for account in self.accounts.values()
+            for user in account.users.values()
+            for key in user.keys
+        }
+
     def change(self, dice: Random) -> str:
         """Let something happen to the organization; return what."""
         account = dice.choice([*self.accounts.values()])
@@ -209,20 +262,23 @@ class Cloud:
     def answer(self, head: bytes, asked: Asked) -> Answer:
         """Answer a request truly."""
         self.calls.append(asked)
-        json_spoken = asked.service == "organizations"
         try:
             self._check_session(head, asked)
             if asked.service == "sts":
                 return 200, xml(asked.operation, STS, _STS[asked.operation](self, asked))
-            if json_spoken:
+            if asked.service == "organizations":
                 return 200, json.dumps(_ORGANIZATIONS[asked.operation](self, asked.form))
+            if asked.service == "secretsmanager":
+                return 200, json.dumps(
+                    self.vault.answer(asked.operation, asked.account, asked.form)
+                )
             account = self.accounts[asked.account]
             if account.suspended:
                 raise _DENIED
             result = _IAM[asked.operation](self, account, asked.form)
             return 200, xml(asked.operation, IAM, result)
         except RefusedError as refused:
-            return json_error(refused) if json_spoken else xml_error(refused)
+            return refusal(refused, asked)
 
     def _check_session(self, head: bytes, asked: Asked) -> None:
         found = _SCOPE.search(head.decode("latin-1"))
@@ -250,6 +306,7 @@ class Cloud:
         until = datetime.now(UTC) + self.lifetime
         self._sessions[key] = account_id, self.session_calls, until
         role = asked.form["RoleArn"].rpartition("/")[2]
+        self.said |= {f"s{key}", f"t{key}"}
         return (
             f"<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s{key}"
             f"</SecretAccessKey><SessionToken>t{key}</SessionToken>"
@@ -280,6 +337,11 @@ class Cloud:
             if key.id == form["AccessKeyId"]:
                 return key
         raise no_such_entity(f"Access Key with id {form['AccessKeyId']}")
+
+
+def refusal(refused: RefusedError, asked: Asked) -> Answer:
+    """Return a refusal in the protocol of the service that was asked."""
+    return (json_error if asked.service in _IN_JSON else xml_error)(refused)
 
 
 def _time(at: datetime) -> str:
@@ -420,7 +482,20 @@ def _update_key(cloud: Cloud, account: CloudAccount, form: Form) -> str:
 def _delete_key(cloud: Cloud, account: CloudAccount, form: Form) -> str:
     key = cloud.key(account, form)
     cloud.user(account, form).keys.remove(key)
+    cloud.deleted.add(key.id)
     return ""
+
+
+def _create_key(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    user = cloud.user(account, form)
+    if len(user.keys) >= 2:
+        raise _FULL
+    key = cloud.make_key(account, user)
+    return (
+        f"<AccessKey><UserName>{user.name}</UserName><AccessKeyId>{key.id}</AccessKeyId>"
+        f"<Status>{_status(key)}</Status><SecretAccessKey>{cloud.made[key.id].secret}"
+        f"</SecretAccessKey><CreateDate>{_time(key.created)}</CreateDate></AccessKey>"
+    )
 
 
 def _roots(_: Cloud, __: Form) -> dict[str, Any]:
@@ -466,6 +541,7 @@ _IAM: Mapping[str, Callable[[Cloud, CloudAccount, Form], str]] = {
     "ListAttachedUserPolicies": _user_policies,
     "UpdateAccessKey": _update_key,
     "DeleteAccessKey": _delete_key,
+    "CreateAccessKey": _create_key,
 }
 _ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
     "ListRoots": _roots,
@@ -475,4 +551,3 @@ _ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
     "ListAccountsForParent": _accounts_below,
 }
 UNIT = _UNIT
-CHANGES = frozenset({"UpdateAccessKey", "DeleteAccessKey"})

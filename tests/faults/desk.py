@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,20 @@ from auditor.config import ScanOptions, TransportName
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError, InterruptedAuditError, NothingAuditedError
 from auditor.model.finding import Severity
+from auditor.store.output import Output
+from auditor.wiring.report import replay, write_reports
 from auditor.wiring.scan import new_run_id, scan
 from tests.command import IAMAUDIT, clean_environment
-from tests.faults.cloud import CALLER_KEY
+from tests.faults.cloud import CALLER_KEY, CALLER_SECRET
 
 SPEED = 100.0
 """Seconds of the quick clock in one of this machine's."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 1.0, 0.8
+PATIENCE = 30.0
+"""Seconds that answers may take where none is to hang: a busy machine is no fault."""
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": CALLER_KEY,
-    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "AWS_SECRET_ACCESS_KEY": CALLER_SECRET,
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
@@ -39,19 +43,35 @@ VARIABLES = {
 
 
 class QuickClock:
-    """The real time; but waiting, and what is measured of it, goes by at `SPEED`."""
+    """The real time, or so long `ago`; but waiting, and what is measured, goes by at `SPEED`.
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    Where nobody waits, what is measured goes by at `idle_speed`: at 1, a machine that stalls for a
+    fifth of a second is not taken for a call that took twenty.
+    """
+
+    def __init__(self, *, ago: timedelta = timedelta(), idle_speed: float = SPEED) -> None:
+        self._ago = ago
+        self._idle_speed = idle_speed
+        self._waiting = 0
+        self._at, self._seen = 0.0, time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) - self._ago
 
     def monotonic(self) -> float:
-        return (time.monotonic() - self._began) * SPEED
+        seen = time.monotonic()
+        self._at += (seen - self._seen) * (SPEED if self._waiting else self._idle_speed)
+        self._seen = seen
+        return self._at
 
     async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds / SPEED)
+        self.monotonic()
+        self._waiting += 1
+        try:
+            await anyio.sleep(seconds / SPEED)
+        finally:
+            self.monotonic()
+            self._waiting -= 1
 
 
 @contextmanager
@@ -99,19 +119,25 @@ class Desk:
     accounts: tuple[str, ...] = ("org",)
     transport: TransportName = TransportName.FAST
     more: dict[str, Any] = field(default_factory=dict)
+    patient: bool = False
 
     @property
     def connection(self) -> Connection:
         return Connection(
-            endpoint_url=self.url, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT
+            endpoint_url=self.url,
+            connect_timeout=PATIENCE if self.patient else CONNECT_TIMEOUT,
+            read_timeout=PATIENCE if self.patient else READ_TIMEOUT,
         )
+
+    def clock(self, *, ago: timedelta = timedelta()) -> QuickClock:
+        return QuickClock(ago=ago, idle_speed=1.0 if self.patient else SPEED)
 
     @property
     def store(self) -> Path:
         return self.folder / "iamaudit.db"
 
-    async def scan(self, **more: Any) -> Ran:
-        tally, clock = Tally(), QuickClock()
+    async def scan(self, *, ago: timedelta = timedelta(), **more: Any) -> Ran:
+        tally, clock = Tally(), self.clock(ago=ago)
         asked: dict[str, Any] = {
             "accounts": self.accounts,
             "connection": self.connection,
@@ -137,6 +163,14 @@ class Desk:
             code = codes.get(type(error), ExitCode.USAGE)
             return Ran(code=code, report=None, error=error, tally=tally)
         return Ran(code=code, report=report, error=None, tally=tally)
+
+    def report(self, run_id: str) -> Mapping[str, Any]:
+        """Report again on a run, as it stands now."""
+        output = Output(self.folder)
+        with replay(self.store, run_id) as again:
+            file, *_ = write_reports(output, again.document, run_id, ("json",))
+        report: Mapping[str, Any] = json.loads(file.read_text())
+        return report
 
 
 @dataclass

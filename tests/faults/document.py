@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.faults.kinds import Fault
 
 if TYPE_CHECKING:
-    from tests.faults.soak import Figures
+    from tests.faults.figures import Figures
 
 _ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = _ROOT / "docs/reliability.md"
@@ -33,6 +34,7 @@ def table(figures: "Figures") -> str:
     rows = {
         "schedules of faults": figures.schedules,
         "runs": ", ".join(f"{n} {name}" for name, n in sorted(figures.runs.items())),
+        "actions of plans, and how they ended": _ended(figures.actions),
         "changes of the organization meanwhile": figures.changes,
         "requests struck by a fault": figures.faults.total(),
         "wrong results": wrong["wrong"],
@@ -53,6 +55,15 @@ def table(figures: "Figures") -> str:
     struck = [f"| {fault} | {figures.faults[str(fault)]} |" for fault in kinds]
     at = f"Measured {datetime.now(UTC):%Y-%m-%d}, by `make soak`."
     return "\n".join([at, "", *lines, "", "| fault | requests struck |", "|---|---|", *struck])
+
+
+def _ended(actions: Counter[str]) -> str:
+    """Return `deactivate: 12 applied, 1 drifted; delete: …`."""
+    kinds: dict[str, list[str]] = {}
+    for name, number in sorted(actions.items()):
+        kind, _, result = name.partition(": ")
+        kinds.setdefault(kind, []).append(f"{number} {result}")
+    return "; ".join(f"{kind}: {', '.join(ended)}" for kind, ended in kinds.items())
 
 
 def _read(result: Path) -> dict[str, Any]:

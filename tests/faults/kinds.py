@@ -64,5 +64,7 @@ HARMLESS = frozenset(
     {Fault.RESET_AFTER, Fault.UNENDED, Fault.CHUNKED, Fault.WRONG_TYPE, Fault.DRIPS}
 )
 """After these the answer is whole, and must be taken as such."""
+HANGING = frozenset({Fault.HANGS, Fault.HANGS_MIDWAY, Fault.DRIPS_FOREVER})
+"""These end only where the one who asked gives up."""
 UNDONE = frozenset({*REFUSALS, Fault.UNAVAILABLE, Fault.BARE, Fault.RESET_BEFORE, Fault.HANGS})
 """The cloud never hears of a request that one of these strikes."""

@@ -1,11 +1,12 @@
 """What goes wrong in one run, drawn from a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from auditor.model.plan import ActionKind
 from tests.faults.cloud import Asked, Cloud
-from tests.faults.kinds import HARMLESS, Fault
+from tests.faults.kinds import HANGING, HARMLESS, Fault
 from tests.faults.server import Rule
 
 _PAGED = ("ListUsers", "ListAccessKeys", "GetAccountAuthorizationDetails", "ListAccountsForParent")
@@ -14,7 +15,15 @@ _IAM = (
     *("ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed", "GetAccountAuthorizationDetails"),
     *("GenerateCredentialReport", "GetCredentialReport", "GetAccountSummary", "GetLoginProfile"),
 )
-_WRITES = ("UpdateAccessKey", "ListAccessKeys", "GetAccessKeyLastUsed", "AssumeRole")
+_READ_AGAIN = ("ListAccessKeys", "GetAccessKeyLastUsed", "AssumeRole")
+_WRITES: Mapping[ActionKind, tuple[str, ...]] = {
+    ActionKind.DEACTIVATE: ("UpdateAccessKey",),
+    ActionKind.DELETE: ("DeleteAccessKey",),
+    ActionKind.ROTATE: (
+        *("CreateAccessKey", "CreateSecret", "PutSecretValue", "GetSecretValue"),
+        "DeleteAccessKey",  # of the new key, where its secret was not stored
+    ),
+}
 _WHERE: Mapping[Fault, tuple[str, ...]] = {
     Fault.SAME_MARKER: _PAGED,
     Fault.ENDLESS_SAME: _PAGED,
@@ -50,6 +59,11 @@ class Schedule:
     """Seeds of changes of the organization, by the number of the request before which they come."""
 
     @property
+    def hangs(self) -> bool:
+        """Whether some answer may never end, so that it has to be given up."""
+        return not HANGING.isdisjoint(rule.fault for rule in self.rules)
+
+    @property
     def harmless(self) -> bool:
         """Whether nothing may be missing in spite of it."""
         few = {rule.fault for rule in self.rules if rule.count > 1}
@@ -78,20 +92,26 @@ def drawn(dice: Random, cloud: Cloud) -> Schedule:
     return Schedule(rules=rules, changes=changes)
 
 
-def drawn_for_changes(dice: Random, cloud: Cloud) -> Schedule:
-    """Draw what goes wrong in an apply or undo."""
+def drawn_for_changes(dice: Random, kinds: Iterable[ActionKind]) -> Schedule:
+    """Draw what goes wrong in an apply or undo of actions of these kinds."""
+    operations = [*_READ_AGAIN, *(each for kind in kinds for each in _WRITES[kind])]
     faults = [
         fault for fault in Fault if fault not in _WHERE and fault not in {Fault.DRIPS_FOREVER}
     ]
     rules = tuple(
         Rule(
             fault=dice.choice(faults),
-            operations=frozenset([dice.choice(_WRITES)]),
+            operations=frozenset([dice.choice(operations)]),
             first=dice.randint(0, 3),
             count=dice.choice([1, 1, 2, 3, 10]),
         )
         for _ in range(dice.choice([1, 1, 2, 3]))
     )
+    if dice.random() < 0.4:  # nothing gets through for a while, whatever is asked
+        outage = Rule(
+            fault=dice.choice(faults), first=dice.randint(0, 15), count=dice.choice([3, 8, 20])
+        )
+        rules = (outage, *rules)
     changes = {dice.randint(0, 12): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2]))}
     return Schedule(rules=rules, changes=changes)
 
@@ -115,11 +135,6 @@ def _rule(dice: Random, fault: Fault, cloud: Cloud) -> Rule:
         first=first,
         count=count,
     )
-
-
-def before(schedule: Schedule, cloud: Cloud) -> "Happening":
-    """Return what the server asks before each request."""
-    return Happening(schedule, cloud)
 
 
 class Happening:

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from bench.fake_aws.answers import Answer, json_error, xml_error
-from tests.faults.cloud import Asked, Cloud
+from bench.fake_aws.answers import Answer
+from tests.faults.cloud import Asked, Cloud, refusal
 from tests.faults.delivery import Delivery, deliver
 from tests.faults.kinds import REFUSALS, UNDONE, Fault
 
@@ -104,8 +104,7 @@ class FaultServer:
             return 503, "<html><body>Service Unavailable</body></html>"
         if fault not in REFUSALS:
             return 500, ""
-        in_json = asked.service == "organizations"
-        return (json_error if in_json else xml_error)(REFUSALS[fault])
+        return refusal(REFUSALS[fault], asked)
 
     def _changed(self, fault: Fault, asked: Asked, text: str) -> str:
         """Return the body of a good answer with what is in it changed."""

@@ -9,7 +9,7 @@ import pytest
 from auditor.config import TransportName
 from tests.faults.cloud import Cloud
 from tests.faults.desk import Desk
-from tests.faults.kinds import HARMLESS, Fault
+from tests.faults.kinds import HANGING, HARMLESS, Fault
 from tests.faults.oracle import mistakes
 from tests.faults.server import FaultServer, Rule
 
@@ -32,7 +32,8 @@ async def outcome_of(rule: Rule, folder: Path, transport: TransportName) -> str:
     cloud = a_cloud()
     server = FaultServer(cloud, rules=[rule])
     async with server.serving():
-        desk = Desk(folder, server.url, transport=transport)
+        patient = rule.fault not in HANGING
+        desk = Desk(folder, server.url, transport=transport, patient=patient)
         ran = await desk.scan()
 
     assert server.struck, "it struck nothing"

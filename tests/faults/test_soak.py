@@ -13,6 +13,9 @@ def test_random_faults_make_nothing_wrong_lost_or_claimed() -> None:
     assert figures.schedules == _SCHEDULES
     assert len(figures.faults) > 25
     assert {"scan", "apply", "resume", "undo"} <= figures.runs.keys()
+    assert {f"{kind}: applied" for kind in ("deactivate", "delete", "rotate")} <= set(
+        figures.actions
+    )
     assert {"0", "1", "3", "4"} <= figures.codes.keys()
 
 

@@ -96,7 +96,7 @@ class FakeWriter:
     async def delete_key(self, user_name: str, key_id: AccessKeyId) -> str:
         self._enter("iam:DeleteAccessKey", key_id)
         self._change()
-        if key_id not in [key.id for key in self.keys[user_name]]:
+        if key_id not in [key.id for key in self.keys.get(user_name, ())]:
             raise gone("iam:DeleteAccessKey")
         self.keys[user_name] = [key for key in self.keys[user_name] if key.id != key_id]
         self._leave("iam:DeleteAccessKey")

@@ -611,6 +611,34 @@ async def test_a_creation_is_never_repeated_where_the_answer_was_lost(rotating: 
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
 
 
+async def test_what_a_lost_answer_made_is_named_once_it_shows(rotating: Bench) -> None:
+    rotating.writer.after["iam:CreateAccessKey"] = deque([TIMEOUT])
+    rotating.writer.lag = 1
+    first = await rotating.one(an_action("rotate"))
+
+    again = await rotating.one(an_action("rotate"))
+    await rotating.one(an_action("rotate"))
+
+    assert rotating.steps() == ["intent", "outcome", "outcome"]
+    assert "none shows yet" in first.reason
+    assert again.result is Result.UNCLEAR
+    assert "it may be AKIANEW1: look, and delete it by hand" in again.reason
+    assert rotating.writer.count("iam:DeleteAccessKey") == 0
+
+
+async def test_what_is_named_stays_named_where_it_can_not_be_looked_at_again(
+    rotating: Bench,
+) -> None:
+    rotating.writer.after["iam:CreateAccessKey"] = deque([TIMEOUT])
+    first = await rotating.one(an_action("rotate"))
+    rotating.writer.before["iam:ListAccessKeys"] = deque([TIMEOUT])
+
+    again = await rotating.one(an_action("rotate"))
+
+    assert "it may be AKIANEW1" in first.reason
+    assert again == first
+
+
 async def test_an_interruption_before_the_answer_names_the_candidates(rotating: Bench) -> None:
     action = an_action("rotate")
     rotating.append(action, Step.INTENT, status="Active", keys=[KEY_ID])
@@ -647,6 +675,36 @@ async def test_an_interruption_after_the_secret_was_stored_loses_nothing(rotatin
     outcome = await rotating.one(action)
 
     assert (outcome.result, outcome.new_key_id) == (Result.APPLIED, "AKIANEW1")
+    assert ids(rotating) == [KEY_ID, "AKIANEW1"]
+
+
+@pytest.mark.parametrize("user_is_gone", [False, True])
+async def test_a_new_key_that_is_gone_by_now_is_settled(
+    rotating: Bench, *, user_is_gone: bool
+) -> None:
+    action = an_action("rotate")
+    rotating.append(action, Step.INTENT, status="Active", keys=[KEY_ID])
+    rotating.append(action, Step.CREATED, new_key_id="AKIANEW1", request_id="r")
+    if user_is_gone:
+        del rotating.writer.keys["amy"]
+
+    outcome = await rotating.one(action)
+
+    assert outcome.result is Result.REFUSED
+    assert outcome.new_key_id == "AKIANEW1"
+
+
+async def test_a_new_key_that_can_not_be_looked_at_is_left_alone(rotating: Bench) -> None:
+    action = an_action("rotate")
+    rotating.append(action, Step.INTENT, status="Active", keys=[KEY_ID])
+    rotating.append(action, Step.CREATED, new_key_id="AKIANEW1", request_id="r")
+    rotating.writer.keys["amy"].append(a_key("AKIANEW1"))
+    rotating.writer.before["iam:GetAccessKeyLastUsed"] = deque([denied("iam:X")])
+    rotating.writer.before["iam:ListAccessKeys"] = deque([denied("iam:X")])
+
+    outcome = await rotating.one(action)
+
+    assert outcome.result is Result.UNCLEAR
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
 
 

@@ -10,7 +10,7 @@ from auditor.errors import AuditError, AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, NeverUsed
 from auditor.model.outcome import JournalLine, Outcome, Result, Step
 from auditor.ports import Clock, CreatedKey, IamWriter, Owner, SecretSink
-from auditor.remediation.actions.change import carry_out
+from auditor.remediation.actions.change import carry_out, find
 from auditor.remediation.actions.delete import DELETE
 
 Record: TypeAlias = Callable[[Step, Mapping[str, object]], Awaitable[None]]
@@ -66,7 +66,7 @@ async def resume(
     """Settle a rotation that was cut off, by what the journal knows of it."""
     known = {line.step: line.detail for line in lines}
     if Step.CREATED not in known:
-        return await _lost(writer, owner, known[Step.INTENT])
+        return await lost(writer, owner.user_name, known[Step.INTENT])
     key_id = AccessKeyId(str(known[Step.CREATED]["new_key_id"]))
     request_id = str(known[Step.CREATED]["request_id"])
     if Step.STORED in known:
@@ -78,8 +78,8 @@ async def resume(
     why = "its secret was not stored before the end"
     try:
         unused = isinstance(await writer.last_use(key_id), NeverUsed)
-    except AwsFailure:
-        unused = False
+    except AwsFailure:  # AWS says denied, too, of a key that is gone
+        unused = await _is_gone(writer, owner.user_name, key_id)
     if unused:
         return await discard(writer, owner, key_id, clock, why)
     return Outcome(
@@ -144,24 +144,51 @@ async def create(
                 await clock.sleep(_PAUSE * 2**attempt)
                 continue
             if failure.kind is FailureKind.UNAVAILABLE:
-                return await _lost(writer, owner, {"keys": [key.id for key in keys]})
+                return await lost(writer, owner.user_name, {"keys": [key.id for key in keys]})
             return Outcome(result=Result.REFUSED, reason=str(failure))
     return Outcome(result=Result.REFUSED, reason="throttled by AWS, however often it was tried")
 
 
-async def _lost(writer: IamWriter, owner: Owner, intent: Mapping[str, object]) -> Outcome:
+async def _is_gone(writer: IamWriter, user_name: str, key_id: AccessKeyId) -> bool:
+    """Whether the user's keys are listed, and the key is not among them."""
+    try:
+        return await find(writer, user_name, key_id) is None
+    except AwsFailure as failure:
+        return failure.kind is FailureKind.GONE
+
+
+async def lost(writer: IamWriter, user_name: str, intent: Mapping[str, object]) -> Outcome:
     """Say that a key may have been made whose secret nobody has; never delete it.
 
     It may be somebody else's.
     """
-    before = intent.get("keys")
-    old = set(before) if isinstance(before, list) else set()
     try:
-        now = [key.id for key in await writer.access_keys(owner.user_name)]
-        candidates = [str(each) for each in now if each not in old]
-        told = f"it may be {' or '.join(candidates)}" if candidates else "none shows yet"
+        told = await _candidates(writer, user_name, intent)
     except AwsFailure as failure:
         told = f"the user's keys could not be listed ({failure.code})"
+    return _unanswered(told)
+
+
+async def look_again(
+    writer: IamWriter, user_name: str, intent: Mapping[str, object]
+) -> Outcome | None:
+    """Say what a lost answer may have made, as it shows now; None where that can't be read."""
+    try:
+        return _unanswered(await _candidates(writer, user_name, intent))
+    except AwsFailure:
+        return None
+
+
+async def _candidates(writer: IamWriter, user_name: str, intent: Mapping[str, object]) -> str:
+    """Name the keys that the user did not have before; raise AwsFailure."""
+    before = intent.get("keys")
+    old = set(before) if isinstance(before, list) else set()
+    now = [key.id for key in await writer.access_keys(user_name)]
+    candidates = [str(each) for each in now if each not in old]
+    return f"it may be {' or '.join(candidates)}" if candidates else "none shows yet"
+
+
+def _unanswered(told: str) -> Outcome:
     return Outcome(
         result=Result.UNCLEAR,
         reason=f"AWS's answer was lost; if a key was made, {told}: look, and delete it by hand",
