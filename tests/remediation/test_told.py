@@ -135,11 +135,15 @@ def test_beyond_the_limit_the_whole_action_is_held() -> None:
     made = planned(
         a_proposal(because("deactivate", severity="low"), user="a"),
         a_proposal(because("deactivate", severity="critical"), user="b"),
+        a_proposal(because("delete"), user="c"),
         planning=Planning(limit=1),
     )
 
     assert [action.user_name for action in made.actions] == ["b"]
-    assert made.held == (a_held("a", "deactivate", "beyond --limit 1"),)
+    assert made.held == (
+        a_held("a", "deactivate", "beyond --limit 1"),
+        a_held("c", "delete", "an active key is deactivated first"),
+    )
 
 
 def test_a_key_without_id_or_date_is_the_root_users_alone() -> None:
@@ -311,6 +315,7 @@ def test_an_undo_is_a_plan_of_its_own() -> None:
         exposed,
         untouched,
         created_at=ago(hours=8),
+        expires_at=ago(hours=-16),
         scanned_at=ago(hours=9),
         policies={"p": "0"},
     )
