@@ -88,7 +88,7 @@ def _placed(text: str, source: str) -> Placed:
 def mistakes_of(error: ValidationError, placed: Placed, source: str) -> list[str]:
     """Return what does not fit the document's shape, one line each with its place."""
     lines = []
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
+    for each in error.errors():
         find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
         place = find(tuple(each["loc"]))
         lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")

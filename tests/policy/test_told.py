@@ -1,7 +1,8 @@
 """What the policy language says of facts, mistakes and verdicts, to the letter."""
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.util import find_spec, module_from_spec
@@ -19,7 +20,12 @@ from auditor.policy import cases, compliance, document, loader, parameters, plac
 from auditor.policy.catalogue import FACTS
 from auditor.policy.cel import CelSyntaxError, Environment, FactType, Unbound
 from auditor.policy.compose import compose
-from auditor.policy.evaluate import Verdict, judge_user, rules_that_root_keys_could_break
+from auditor.policy.evaluate import (
+    Verdict,
+    judge,
+    judge_user,
+    rules_that_root_keys_could_break,
+)
 from auditor.policy.exemptions import applies
 from auditor.policy.explain import explain, shown
 from auditor.policy.facts import Case, age, facts_of_keys, idle, shared_values, why_unknown
@@ -636,6 +642,9 @@ def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() 
         title="Older than 90d",
         unknown=NO_DETAILS,
     )
+    user = a_user_with(a_key(days_old=100), password_enabled=NO_DETAILS)
+    [(_, facts)] = facts_of_keys(an_account(), "aws", user, NOW)
+    assert judge(facts, policy, now=NOW) == (None, (found,))
 
 
 def exempting(*selectors: str, head: str = CLASSES) -> Any:
@@ -1051,6 +1060,7 @@ def texts(part: Any) -> object:
         ("a == R'\\' && c", ["&&", "a == R'\\'", "c"]),
         ("a == '\\\\' && c", ["&&", "a == '\\\\'", "c"]),
         ("a == 'X' && c", ["&&", "a == 'X'", "c"]),
+        ("X && c", ["&&", "X", "c"]),
         ("// a\nb && // c\nd", ["&&", "// a\nb", "// c\nd"]),
         ("b && c // d", ["&&", "b", "c // d"]),
         ("b && c // d && e", ["&&", "b", "c // d && e"]),
@@ -1115,6 +1125,30 @@ def test_a_part_that_asks_a_never_used_key_for_its_use_is_told_as_it_is() -> Non
     assert last.facts == {"key.last_used.at": "none", "now": "2026-11-24T12:00:00Z"}
 
 
+def test_an_explanation_has_the_verdicts_of_the_judgement() -> None:
+    policy = exempting("user: bob", "tags: {a: b}")
+    user = a_user_with(a_key(days_old=100), password_enabled=NO_DETAILS)
+    [(_, facts)] = facts_of_keys(an_account(), "aws", user, NOW)
+
+    found = explain(facts, policy, now=NOW)
+
+    assert (found.classes, found.class_unknown) == (("human", "machine"), NO_DETAILS)
+    assert found.rules[0].verdict.unknown == NO_DETAILS
+    assert (None, tuple(each.verdict for each in found.rules)) == judge(facts, policy, now=NOW)
+
+
+def test_a_condition_whose_parts_do_not_stand_alone_is_told_as_a_whole() -> None:
+    when = "dyn(user.root) || key.active"
+    [(_, facts)] = facts_of_keys(an_account(), "aws", a_user_with(a_key()), NOW)
+
+    [told] = (
+        explain(facts, compiled(a_policy(a_rule(when=when))), now=NOW).rules[0].parts["machine"]
+    )
+
+    assert (told.text, told.value) == (when, "true")
+    assert told.facts == {"key.active": "true", "user.root": "false"}
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -1132,6 +1166,21 @@ def test_a_part_that_asks_a_never_used_key_for_its_use_is_told_as_it_is() -> Non
 )
 def test_values_are_told_as_the_language_writes_them(value: object, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is nine hours ahead."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_instants_are_told_in_utc_wherever_the_machine_stands() -> None:
+    assert shown(NOW) == "2026-11-24T12:00:00Z"
 
 
 def test_the_uses_of_a_key_are_of_three_kinds() -> None:
@@ -1208,16 +1257,36 @@ def test_a_mistake_in_what_a_policy_changes_is_told_in_its_place(more: str, told
     assert told in refusal(extended(more))[0]
 
 
-def test_a_member_that_is_none_hides_no_other_mistake() -> None:
-    more = (
-        "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]\n"
-        "params: {max_agee: 1d}"
-    )
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]",
+            "exemptions.0.title: Extra inputs are not permitted",
+        ),
+        (
+            "rules: [{id: key-too-old, params: {1: 2}}]",
+            "rules.0.params.1.[key]: Input should be a valid string",
+        ),
+        (
+            "rules: [{id: key-too-old, params: {A: 2}}]",
+            "rules.0.params.A.[key]: String should match pattern",
+        ),
+        (
+            "classes: [{class: 1.5, when: user.mfa}]",
+            "classes.0.class: Input should be a valid string",
+        ),
+        ("rules: [5]", "rules.0: Input should be a valid dictionary"),
+    ],
+)
+def test_a_member_that_is_none_hides_no_other_mistake(more: str, told: str) -> None:
+    first, *_, last = refusal(extended(f"{more}\nparams: {{max_age: 1.5, max_agee: 1d}}"))[0]
 
-    assert refusal(extended(more))[0] == [
-        "house.yaml:5:15: exemptions.0.title: Extra inputs are not permitted",
-        "house.yaml:6:20: nothing looks at the parameter 'max_agee' (did you mean max_age?)",
-    ]
+    assert first.partition(": ")[2].startswith(told)
+    assert first.startswith("house.yaml:5:")
+    assert last == (
+        "house.yaml:6:34: nothing looks at the parameter 'max_agee' (did you mean max_age?)"
+    )
 
 
 def test_a_rule_of_the_pack_that_a_change_breaks_is_told_where_it_extends() -> None:

@@ -165,16 +165,19 @@ async def test_the_session_is_granted_the_actions_of_the_plan_on_its_users_only(
     }
 
 
-async def test_what_is_too_large_for_one_session_is_done_in_several(bench: Bench) -> None:
+@pytest.mark.parametrize(("most", "sessions"), [(2, 4), (1, 7)])
+async def test_what_is_too_large_for_one_session_is_done_in_several(
+    bench: Bench, most: int, sessions: int
+) -> None:
     users = [f"user-{number}" for number in range(7)]
     keys = {user: a_key(f"AKIA{user}", days_old=400) for user in users}
     bench.writer.keys = {user: [key] for user, key in keys.items()}
-    bench.sessions.most_users = 2
+    bench.sessions.most_users = most
 
     outcomes = await bench.apply(a_plan(*(an_action(key=keys[u], user=u) for u in users)))
 
     assert [each.result for each in outcomes.values()] == [Result.APPLIED] * 7
-    assert len(bench.sessions.grants) == 4
+    assert len(bench.sessions.grants) == sessions
 
 
 # --- drift -------------------------------------------------------------------------------------
