@@ -117,6 +117,7 @@ def test_loops_that_people_write_are_taken(when: str) -> None:
         ("x.map(a, 'a + a').map(a, a + 'a')", 1),
         ("x.map(a, b) + x.map(a, a)", 1),
         ("x.map(a, a + a", 2),
+        ("x.exists(a, size(a + y) > 1) || a == a", 1),
     ],
 )
 def test_growth_is_how_often_a_loop_puts_its_variable_into_something(

@@ -689,10 +689,17 @@ async def test_a_key_that_can_not_be_journaled_is_deleted(
         append(**line)
 
     monkeypatch.setattr(rotating.journal, "append", full)
+    rotating.writer.before["iam:DeleteAccessKey"] = deque([THROTTLED])
 
-    with pytest.raises(AuditError, match="AKIANEW1 was deleted"):
+    with pytest.raises(AuditError) as caught:
         await rotating.apply(a_plan(an_action("rotate")))
+    assert str(caught.value) == (
+        "not journaled (the disk is full); the new key AKIANEW1 was deleted,"
+        " the old one is as it was"
+    )
+    assert caught.value.hint == "free it"
     assert ids(rotating) == [KEY_ID]
+    assert rotating.clock.slept == [1.0]
 
 
 async def test_a_sink_that_can_not_be_asked_leaves_the_key_for_another_try(
