@@ -73,6 +73,16 @@ def verdicts(policy: Any, *keys: AccessKey, **user: Any) -> list[Verdict]:
     return list(next(judge_user(an_account(), "aws", owner, policy, now=NOW)).verdicts)
 
 
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is nine hours ahead."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 # --- controls -------------------------------------------------------------------------------
 
 _CIS = ("1.4", "1.12", "1.13", "1.14")
@@ -310,6 +320,7 @@ def test_facts_are_read_by_their_kinds() -> None:
     assert "account.name" not in known
 
 
+@pytest.mark.usefixtures("tokyo")
 @pytest.mark.parametrize(
     ("written", "at"),
     [
@@ -684,6 +695,7 @@ def test_what_exempts_in_some_classes_only_is_left_in_doubt(
     assert found.unread is policy.exemptions[unread]
 
 
+@pytest.mark.usefixtures("tokyo")
 def test_an_exemption_ends_at_the_very_moment_it_expires() -> None:
     def covered(expires: str) -> bool:
         policy = compiled(
@@ -1166,16 +1178,6 @@ def test_a_condition_whose_parts_do_not_stand_alone_is_told_as_a_whole() -> None
 )
 def test_values_are_told_as_the_language_writes_them(value: object, text: str) -> None:
     assert shown(value) == text
-
-
-@pytest.fixture
-def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose own time is nine hours ahead."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("tokyo")

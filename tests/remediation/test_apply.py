@@ -328,6 +328,19 @@ async def test_protected_keys_are_refused_whatever_the_plan_says(
     assert status(bench) == ["Active"]
 
 
+async def test_who_lacks_the_tag_is_not_protected_and_without_one_no_tags_are_read(
+    bench: Bench,
+) -> None:
+    bench.writer.tags["amy"] = {"team": "keep"}
+    other = a_key("AKIA2")
+    bench.writer.keys["bob"] = [other]
+
+    assert (await bench.one(an_action(user="bob", key=other))).result is Result.APPLIED
+    assert bench.writer.count("iam:ListUserTags") == 0
+    outcome = await bench.one(an_action(), protection=Protection(tag="keep"))
+    assert outcome.result is Result.APPLIED
+
+
 async def test_tags_that_can_not_be_read_protect(bench: Bench) -> None:
     bench.writer.before["iam:ListUserTags"] = deque([denied("iam:ListUserTags")])
 

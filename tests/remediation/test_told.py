@@ -447,6 +447,7 @@ def test_a_rotation_whose_key_nobody_knows_is_lost_and_not_open() -> None:
     refused_ = a_line(action, "outcome", {"result": "refused", "reason": ""})
 
     assert written.is_lost([intent, unclear])
+    assert written.is_lost([unclear])
     assert not written.is_open([intent, unclear])
     assert not written.is_lost([intent, created, unclear])
     assert written.is_open([intent, created, unclear])
