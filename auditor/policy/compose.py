@@ -15,15 +15,12 @@ def compose(sources: Sequence[PolicySource], read_pack: ReadPack) -> list[Compil
     An exemption covers the rules of all of them. A pack that a source brings along stands for the
     one of the same name that `read_pack` has.
     """
-    read = [_reader(source, read_pack) for source in sources]
-    ids = [
-        rule_ids(source.text, source=source.name, read_pack=pack)
-        for source, pack in zip(sources, read, strict=True)
-    ]
+    read = [(source, _reader(source, read_pack)) for source in sources]
+    ids = [rule_ids(source.text, source=source.name, read_pack=pack) for source, pack in read]
     policies: list[CompiledPolicy] = []
     mistakes: list[str] = []
     hint = HINT
-    for source, pack in zip(sources, read, strict=True):
+    for source, pack in read:
         try:
             policies.append(
                 load(

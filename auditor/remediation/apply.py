@@ -87,7 +87,7 @@ class Apply:
         async def all_of_them() -> None:
             await fanout.each(by_account, self._account, limit=_ACCOUNTS_AT_ONCE)
 
-        return await fanout.until_interrupted(all_of_them) if by_account else False
+        return await fanout.until_interrupted(all_of_them)
 
     def _is_left(self, action: Action) -> bool:
         lines = self._lines.get(action.id, ())

@@ -625,9 +625,9 @@ CLASSES = (
 )
 
 
-def titled(title: str, **user: Any) -> Verdict:
+def titled(title: str, *, head: str = CLASSES, **user: Any) -> Verdict:
     rule = a_rule(when="key.age > params.max_age").replace("Too old", title)
-    return verdicts(compiled(a_policy(rule, head=CLASSES)), **user)[0]
+    return verdicts(compiled(a_policy(rule, head=head)), **user)[0]
 
 
 def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all() -> None:
@@ -639,6 +639,9 @@ def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all()
     assert titled("Older than {max_age}", password_enabled=True).title == "Older than 300d"
     machine = titled("Older than {max_age}", password_enabled=False, mfa=NO_DETAILS)
     assert machine.title == "Older than 90d"
+    as_bot = CLASSES.replace("user.mfa}", "user.mfa, params: {max_age: 300d}}")
+    both = titled("Older than {max_age}", head=as_bot, password_enabled=NO_DETAILS, mfa=True)
+    assert (both.kind, both.title) == (VerdictKind.VIOLATION, "Older than 300d")
 
 
 def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() -> None:
@@ -656,6 +659,17 @@ def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() 
     user = a_user_with(a_key(days_old=100), password_enabled=NO_DETAILS)
     [(_, facts)] = facts_of_keys(an_account(), "aws", user, NOW)
     assert judge(facts, policy, now=NOW) == (None, (found,))
+
+
+@pytest.mark.parametrize("user_class", ["human", "machine"])
+def test_what_a_rule_lacks_itself_is_told_before_what_the_class_lacks(user_class: str) -> None:
+    policy = compiled(
+        a_policy(a_rule(when=f'user.class == "{user_class}" && key.idle > days(1)'), head=CLASSES)
+    )
+
+    [found] = verdicts(policy, a_key(last_use=DENIED), password_enabled=NO_DETAILS, mfa=False)
+
+    assert (found.kind, found.unknown) == (VerdictKind.INDETERMINATE, DENIED)
 
 
 def exempting(*selectors: str, head: str = CLASSES) -> Any:

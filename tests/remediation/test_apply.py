@@ -622,9 +622,10 @@ async def test_a_creation_is_never_repeated_where_the_answer_was_lost(rotating: 
 
     assert outcome.result is Result.UNCLEAR
     assert "it may be AKIANEW1: look, and delete it by hand" in outcome.reason
-    await rotating.one(an_action("rotate"))
-    assert rotating.writer.count("iam:CreateAccessKey") == 1
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
+    rotating.writer.keys["amy"] = [OLD]  # as if none had been made, or somebody had looked
+    assert await rotating.one(an_action("rotate")) == outcome
+    assert rotating.writer.count("iam:CreateAccessKey") == 1
 
 
 async def test_an_interruption_before_the_answer_names_the_candidates(rotating: Bench) -> None:
