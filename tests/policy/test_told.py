@@ -1350,6 +1350,34 @@ def test_a_pack_with_thresholds_by_class_keeps_its_controls_where_nothing_is_cha
     assert controls("classes: [{class: human, when: user.mfa, params: {max_age: 1d}}]") == ()
 
 
+def test_a_rule_keeps_those_values_of_the_pack_that_it_does_not_change() -> None:
+    def packs(_: str) -> str:
+        classes = "{root: {max_age: 3d}, machine: {max_age: 4d}}"
+        rule = a_rule(params="{max_age: 1d, least: 2d}", classes=classes)
+        return a_policy(rule).replace("{max_age: 90d}", "{max_age: 90d, least: 9d}")
+
+    rule = "{id: old, params: {max_age: 5d}, classes: {root: {max_age: 6d}}}"
+    text = f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours\nrules: [{rule}]"
+    [found] = load(text, source="house.yaml", read_pack=packs).rules
+
+    day = timedelta(days=1)
+    assert {
+        name: [values["params.max_age"], values["params.least"]]
+        for name, values in found.values.items()
+    } == {"root": [6 * day, 2 * day], "machine": [4 * day, 2 * day]}
+
+
+def test_a_pack_that_a_policy_brings_along_stands_for_the_one_of_that_name() -> None:
+    text = "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: baseline"
+    source = PolicySource(
+        name="house.yaml", text=text, packs={"baseline": a_policy(a_rule("mine"))}
+    )
+
+    [policy] = compose([source], read_pack)
+
+    assert [rule.id for rule in policy.rules] == ["mine"]
+
+
 def test_what_a_policy_says_of_itself_is_kept() -> None:
     policy = compiled(a_policy().replace("title: House", "description: Why\ntitle: House"))
 
