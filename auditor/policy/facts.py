@@ -168,16 +168,12 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
         return case.account.ou_unknown or _not_asked(fact)
     if fact == "account.tags":
         return case.account.tags_unknown or _not_asked(fact)
-    known = getattr(identity, fact.removeprefix("user."), None) if fact in _ENRICHED else None
+    known = getattr(identity, fact.removeprefix("user."), None)
     return known if isinstance(known, Unknown) else _origin(fact)
 
 
 _ROOT_DATES = frozenset({"key.id", "key.created", "key.age", "key.newest", "user.created"})
 """What only the credential report tells of the root user."""
-_ENRICHED = frozenset(
-    f"user.{name}"
-    for name in ("tags", "password_enabled", "mfa", "groups", "policies", "admin", "quarantined")
-)
 
 
 def _origin(fact: str) -> Unknown:
