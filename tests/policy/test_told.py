@@ -138,6 +138,10 @@ def test_a_control_of_a_framework_of_ones_own_is_counted_in_keys() -> None:
             "cis-aws-5.0.0:9",
             "cis-aws-5.0.0 has no control '9' about access keys (it has 1.3, 1.11, 1.12, 1.13)",
         ),
+        (
+            "cis-aws-5.0.0:1.3:1",
+            "cis-aws-5.0.0 has no control '1.3:1' about access keys (it has 1.3, 1.11, 1.12, 1.13)",
+        ),
     ],
 )
 def test_a_control_that_is_none_is_told_with_those_there_are(
@@ -352,6 +356,13 @@ def test_a_fact_that_a_test_leaves_out_is_unknown_for_want_of_its_source() -> No
     )
 
 
+@pytest.mark.parametrize("status", ["Active", "Inactive", "Expired"])
+def test_a_test_may_give_every_status_that_a_key_has(status: str) -> None:
+    [case] = read(cases, f"key.status: {status}")
+
+    assert case.facts.known["key.active"] is (status == "Active")
+
+
 def test_what_came_out_otherwise_is_told_class_first() -> None:
     [case] = read(cases, "key.active: true, key.age: 91d, key.idle: 1d, key.last_used.state: used")
 
@@ -538,6 +549,13 @@ def test_why_a_fact_is_not_known(fact: str, case: Case, why: Unknown | None) -> 
     assert why_unknown(fact, case) == why
 
 
+@pytest.mark.parametrize("name", ["tags", "groups", "policies", "mfa"])
+def test_what_is_unknown_of_a_user_is_not_among_the_facts(name: str) -> None:
+    told = set(shared_values(an_account(), "aws", an_identity(), NOW))
+
+    assert set(shared_values(an_account(), "aws", without(name), NOW)) == told - {f"user.{name}"}
+
+
 def test_of_root_keys_made_at_once_the_second_slot_is_the_newest() -> None:
     keys = [replace(a_key(), id=None, slot=slot) for slot in (1, 2)]
     user = a_user_with(*keys, name=ROOT_USER_NAME)
@@ -642,6 +660,14 @@ def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all()
     as_bot = CLASSES.replace("user.mfa}", "user.mfa, params: {max_age: 300d}}")
     both = titled("Older than {max_age}", head=as_bot, password_enabled=NO_DETAILS, mfa=True)
     assert (both.kind, both.title) == (VerdictKind.VIOLATION, "Older than 300d")
+
+
+def test_each_rule_is_judged_by_its_own_threshold() -> None:
+    rules = [a_rule(f"r{days}", params=f"{{max_age: {days}d}}") for days in (30, 90, 60)]
+
+    found = verdicts(compiled(a_policy(*rules)), a_key(days_old=61))
+
+    assert [each.kind.value for each in found] == ["violation", "pass", "violation"]
 
 
 def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() -> None:
@@ -923,6 +949,7 @@ def test_a_pack_with_mistakes_of_its_own_names_itself() -> None:
     with pytest.raises(PolicyError) as caught:
         load(text.replace("ours", "odd"), source="house.yaml", read_pack=packs)
     assert "odd:1:5: id: Input should be a valid string" in str(caught.value).splitlines()
+    assert caught.value.hint == HINT
     assert rule_ids(text, source="house.yaml", read_pack=packs) == frozenset()
 
 
@@ -1059,6 +1086,7 @@ def test_every_part_of_a_file_has_its_place() -> None:
     [
         ("a: 2026-13-01", "not a value: month must be in 1..12", "1:4"),
         ("a: 1\nb:\n  - x\n  - 2026-02-30", "not a value: day is out of range for month", "4:5"),
+        ("a: &x {k: [y]}\nb: *x\nc: 2026-02-30", "not a value: day is out of range", "3:4"),
         ("a: !!int x", "not a value: invalid literal for int() with base 10: 'x'", "1:4"),
         ("{2026-02-30: 1}", "not a value: day is out of range for month", "1:2"),
         ("a: *b", "found undefined alias 'b'", "1:4"),
