@@ -61,7 +61,7 @@ def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Cas
     """Yield one case per key of the user, in the inventory's order."""
     active = [key for key in user.keys if key.active]
     dated = len(active) == 1 or all(key.created_at is not None for key in active)
-    newest = max(active, key=_seniority) if len(active) > 1 else next(iter(active), None)
+    newest = max(active, key=_seniority, default=None)
     for key in user.keys:
         yield Case(
             account=account,
@@ -150,8 +150,6 @@ def key_values(case: Case, now: datetime) -> Values:
             values["key.last_used.state"] = "never"
             values["key.last_used.service"] = ""
             values["key.last_used.region"] = ""
-        case Unknown():
-            pass
     return values
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
@@ -12,13 +13,20 @@ import pytest
 
 from auditor.errors import PolicyError
 from auditor.model.access_key import AccessKey, NeverUsed, Used
-from auditor.model.finding import VerdictKind
+from auditor.model.finding import Remedy, Severity, VerdictKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.run import PolicySource
 from auditor.model.unknown import Unknown
 from auditor.policy import cases, compliance, document, loader, parameters, places
 from auditor.policy.catalogue import FACTS
-from auditor.policy.cel import CelSyntaxError, Environment, FactType, Unbound
+from auditor.policy.cel import (
+    Activation,
+    CelSyntaxError,
+    Conditions,
+    Environment,
+    FactType,
+    Unbound,
+)
 from auditor.policy.compose import compose
 from auditor.policy.evaluate import (
     Verdict,
@@ -670,6 +678,27 @@ def test_each_rule_is_judged_by_its_own_threshold() -> None:
     assert [each.kind.value for each in found] == ["violation", "pass", "violation"]
 
 
+def test_a_key_is_judged_in_its_partition() -> None:
+    policy = compiled(a_policy(a_rule(when='account.partition == "aws-cn"')))
+
+    [found] = judge_user(an_account(), "aws-cn", a_user_with(a_key()), policy, now=NOW)
+
+    assert [each.kind for each in found.verdicts] == [VerdictKind.VIOLATION]
+
+
+def test_a_verdict_that_needs_what_is_unknown_says_what() -> None:
+    policy = compiled(a_policy(a_rule(when="user.mfa")))
+
+    assert verdicts(policy, mfa=NO_DETAILS) == [
+        Verdict(
+            rule=policy.rules[0],
+            kind=VerdictKind.INDETERMINATE,
+            title="Too old",
+            unknown=NO_DETAILS,
+        )
+    ]
+
+
 def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() -> None:
     rule = a_rule(when="key.age > params.max_age").replace("Too old", "Older than {max_age}")
     policy = compiled(a_policy(rule, head=CLASSES))
@@ -712,6 +741,7 @@ def test_an_exemption_of_every_possible_class_stands_and_leaves_nothing_in_doubt
 
     assert found.exemption is policy.exemptions[0]
     assert found.unread is None
+    assert found.title == "Too old"
 
 
 @pytest.mark.parametrize(
@@ -754,6 +784,9 @@ def test_an_exemption_ends_at_the_very_moment_it_expires() -> None:
     assert covered("2026-11-24")
     assert not covered("2026-11-23")
     assert covered("9999-12-31")
+    each = "{{user: alice, reason: r, owner: o, expires: {}-01-01}}"
+    policy = compiled(a_policy(head=f"exemptions: [{each.format(2026)}, {each.format(2027)}]"))
+    assert verdicts(policy)[0].exemption is policy.exemptions[1]
 
 
 def broken(policy: Any, *keys: AccessKey, **user: Any) -> tuple[str, str]:
@@ -788,6 +821,10 @@ def test_a_condition_that_fails_is_told_with_its_mend() -> None:
         "exemption 1 of policy 'house' failed: a never-used key has no key.last_used.at",
         'guard it with key.last_used.state == "used" &&',
     )
+    old = a_key(active=False, days_old=400)
+    told, hint = broken(exempting("when: '1 / user.active_keys > 0'"), old)
+    assert told == "exemption 1 of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
+    assert hint == "mend its condition"
     by_class = compiled(a_policy(head="classes: [{class: x, when: key.last_used.at < now}]"))
     assert broken(by_class)[0].startswith("rule 'x' of policy 'house' failed: a never-used key")
 
@@ -929,6 +966,15 @@ def test_a_mistake_is_one_line_with_its_place_and_the_mend(text: str, told: str)
     assert refusal(text) == ([told], HINT)
 
 
+def test_every_mistake_of_a_mapping_is_told() -> None:
+    told, _ = refusal(a_policy(a_rule(params="{max_agge: 1d, max_age: 3}")))
+
+    assert [line.partition(": ")[2] for line in told] == [
+        "the policy has no parameter 'max_agge' (did you mean max_age?)",
+        "max_age must be a duration, not a int",
+    ]
+
+
 def test_a_suggestion_is_the_closest_name_and_none_where_none_is_close() -> None:
     assert loader.meant("abc", ["xbc", "abcd", "zz"]) == " (did you mean abcd?)"
     assert loader.meant("ab", ["zzzz"]) == ""
@@ -1051,6 +1097,16 @@ def test_a_condition_knows_the_names_it_can_not_do_without() -> None:
     assert spaced.facts == {"k.l.at"}
     assert compiled_.facts == {"a", "s"}
     assert compiled_.text == 'a || s == "t" // d'
+
+
+def test_conditions_that_are_too_long_together_are_left_to_be_asked_one_by_one() -> None:
+    environment = Environment(NAMES)
+    condition = environment.compile(f's != "{"x" * 4000}"')
+    few, many = (Conditions(environment, [condition] * number) for number in (3, 30))
+    facts = Activation(environment, {"s": "y"})
+
+    assert list(few.decide(facts)) == [True] * 3
+    assert list(many.decide(facts)) == [None] * 30
 
 
 # --- places and parts -----------------------------------------------------------------------
@@ -1189,6 +1245,9 @@ def test_an_explanation_has_the_verdicts_of_the_judgement() -> None:
     assert (found.classes, found.class_unknown) == (("human", "machine"), NO_DETAILS)
     assert found.rules[0].verdict.unknown == NO_DETAILS
     assert (None, tuple(each.verdict for each in found.rules)) == judge(facts, policy, now=NOW)
+    [(_, known)] = facts_of_keys(an_account(), "aws", a_user_with(a_key(), mfa=False), NOW)
+    told = explain(known, policy, now=NOW)
+    assert (told.classes, told.class_unknown) == (("machine",), None)
 
 
 def test_a_condition_whose_parts_do_not_stand_alone_is_told_as_a_whole() -> None:
@@ -1243,6 +1302,25 @@ def test_a_parameter_is_told_as_the_policy_writes_it(value: object, text: str) -
     assert parameters.fill("so {x}!", {"x": value}) == f"so {text}!"
 
 
+def test_a_parameter_has_the_type_that_its_value_looks_like() -> None:
+    params = "{max_age: 90d, flag: true, number: 3, text: abc, names: [alice]}"
+    whens = (
+        "params.flag",
+        "params.number + 1 == 4",
+        'params.text.startsWith("ab")',
+        "user.name in params.names",
+        "key.age > params.max_age",
+    )
+    rules = [
+        a_rule(f"r{at}", "PLACE").replace("'PLACE'", f"|\n      {when}")
+        for at, when in enumerate(whens)
+    ]
+
+    found = verdicts(compiled(a_policy(*rules).replace("{max_age: 90d}", params)))
+
+    assert {each.kind for each in found} == {VerdictKind.VIOLATION}
+
+
 @pytest.mark.parametrize("title", ["{x!r}", "{x:>9}", "{x.y}", "{x[0]}", "{y}", "{}"])
 def test_a_title_takes_plain_names_alone(title: str) -> None:
     with pytest.raises(KeyError):
@@ -1260,6 +1338,13 @@ def test_a_title_that_is_not_well_formed_names_nothing() -> None:
 
 def extended(more: str) -> str:
     return f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: strict\n{more}"
+
+
+def test_a_parameter_beside_the_packs_that_a_condition_or_title_looks_at_is_taken() -> None:
+    rule = "{id: r, title: 'Ask {team}', severity: low, when: key.age > params.mine}"
+    text = extended(f"params: {{mine: 5d, team: ops}}\nrules: [{rule}]")
+
+    assert load(text, source="house.yaml", read_pack=read_pack).rules[-1].title == "Ask ops"
 
 
 @pytest.mark.parametrize(
@@ -1413,6 +1498,20 @@ def test_what_a_policy_says_of_itself_is_kept() -> None:
     assert (policy.stamp.id, policy.stamp.title) == ("house", "House rules")
     assert policy.stamp.params == {"max_age": "90d"}
     assert policy.source.name == "house.yaml"
+    assert (policy.rules[0].severity, policy.rules[0].remedy) == (Severity.MEDIUM, Remedy.NONE)
+    told = compiled(a_policy(a_rule(remedy="deactivate")))
+    assert told.rules[0].remedy is Remedy.DEACTIVATE
+
+
+def test_a_policy_is_known_by_the_hash_of_its_text_and_of_its_packs() -> None:
+    pack = a_policy(a_rule("mine"))
+    text = "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours"
+
+    alone = load(pack, source="house.yaml", read_pack=read_pack)
+    over = load(text, source="house.yaml", read_pack=lambda _: pack)
+
+    assert alone.stamp.sha256 == sha256(pack.encode()).hexdigest()
+    assert over.stamp.sha256 == sha256(f"{text}\0{pack}".encode()).hexdigest()
 
 
 def test_controls_that_are_given_with_a_threshold_stay() -> None:
