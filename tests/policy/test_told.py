@@ -966,6 +966,17 @@ def test_a_mistake_is_one_line_with_its_place_and_the_mend(text: str, told: str)
     assert refusal(text) == ([told], HINT)
 
 
+def test_every_mistake_is_told_where_there_is_no_reading_on_either() -> None:
+    tags = "{user: a, tags: {expires: 5}, reason: r, owner: o, expires: soon}"
+    told, _ = refusal(extended(f"exemptions: [{tags}]"))
+
+    assert told == [
+        "house.yaml:5:40: exemptions.0.tags.expires: Input should be a valid string",
+        "house.yaml:5:74: exemptions.0.expires.date: Input should be a valid date",
+        "house.yaml:5:74: exemptions.0.expires.datetime: Input should be a valid datetime",
+    ]
+
+
 def test_every_mistake_of_a_mapping_is_told() -> None:
     told, _ = refusal(a_policy(a_rule(params="{max_agge: 1d, max_age: 3}")))
 
