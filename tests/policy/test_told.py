@@ -657,7 +657,7 @@ def titled(title: str, *, head: str = CLASSES, **user: Any) -> Verdict:
 
 
 def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all() -> None:
-    unsure = {"password_enabled": NO_DETAILS, "mfa": False}
+    unsure: dict[str, Any] = {"password_enabled": NO_DETAILS, "mfa": False}
     same, other = titled("Too old", **unsure), titled("Older than {max_age}", **unsure)
 
     assert (same.kind, same.title) == (VerdictKind.VIOLATION, "Too old")
