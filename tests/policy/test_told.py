@@ -1154,6 +1154,7 @@ def test_every_part_of_a_file_has_its_place() -> None:
         ("a: 2026-13-01", "not a value: month must be in 1..12", "1:4"),
         ("a: 1\nb:\n  - x\n  - 2026-02-30", "not a value: day is out of range for month", "4:5"),
         ("a: &x {k: [y]}\nb: *x\nc: 2026-02-30", "not a value: day is out of range", "3:4"),
+        ("a: [x]\nb: 2026-02-30", "not a value: day is out of range", "2:4"),
         ("a: !!int x", "not a value: invalid literal for int() with base 10: 'x'", "1:4"),
         ("{2026-02-30: 1}", "not a value: day is out of range for month", "1:2"),
         ("a: *b", "found undefined alias 'b'", "1:4"),
