@@ -394,7 +394,9 @@ def test_a_file_of_tests_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(PolicyError) as caught:
         cases.parse(text, source="cases.yaml")
 
-    assert str(caught.value).splitlines()[0].startswith(told)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(told)
+    assert {line.partition(":")[0] for line in lines} == {"cases.yaml"}
     assert caught.value.hint == HINT
 
 
@@ -1159,6 +1161,7 @@ def test_every_part_of_a_file_has_its_place() -> None:
         ("{2026-02-30: 1}", "not a value: day is out of range for month", "1:2"),
         ("a: *b", "found undefined alias 'b'", "1:4"),
         ("a: 1\n--- \nb: 2", "expected a single document in the stream but found another", "2:1"),
+        ("? [a]\n: 1\n? [b]\n: 2", "'tag:yaml.org,2002:seq' is given twice", "3:3"),
         ("? [a]\n: 1", "while constructing a mapping found unhashable key", "1:3"),
     ],
 )
