@@ -11,7 +11,7 @@ BENCH  ?=
 # Options of the soak: more schedules, another range of seeds, or one seed alone (--seed 17).
 SOAK   ?= --seeds 1000 --jobs 2 --stops 40 --docs
 PEERS  := bench/.peers
-# Of mutants, such as MUTATION='--share 0.35' or MUTATION='--again survivors'.
+# Of mutants, such as MUTATION='--at-once 2', '--share 0.35' or '--again survivors'.
 MUTATION ?=
 # How many times as many inputs as `make test` tries.
 FUZZ   ?= 20

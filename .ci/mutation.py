@@ -26,9 +26,10 @@ TIMEOUT = {24, 36, -24, 152, 255, -9}
 EXAMPLES = "12"
 
 
-def mutmut(*names: str) -> None:
+def mutmut(*names: str, at_once: int = 1) -> None:
     variables = os.environ | {"IAMAUDIT_TEST_MOST_EXAMPLES": EXAMPLES}
-    command = [str(Path(sys.executable).parent / "mutmut"), "run", "--max-children", "1", *names]
+    command = [str(Path(sys.executable).parent / "mutmut"), "run"]
+    command += ["--max-children", str(at_once), *names]
     done = subprocess.run(command, env=variables, check=False, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(f"mutmut ended with {done.returncode}; without `>` it says why: {command[:5]}")
@@ -83,6 +84,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--share", type=float, default=1.0, help="of each module's mutants")
     options.add_argument("--seed", type=int, default=20261124)
+    options.add_argument("--at-once", type=int, default=1, help="mutants that run at a time")
     options.add_argument("--again", choices=("survivors", "all"), help="run what has run before")
     options.add_argument("--only-tell", action="store_true", help="run nothing")
     wanted = options.parse_args()
@@ -98,7 +100,7 @@ def main() -> None:
         if (code := found[module][name]) is None or again is None or code in again
     ]
     if left and not wanted.only_tell:
-        mutmut(*left)
+        mutmut(*left, at_once=wanted.at_once)
     tell(codes(), chosen, wanted)
 
 

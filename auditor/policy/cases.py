@@ -71,7 +71,7 @@ class Difference:
 
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema (2020-12) of a file of tests, for editors."""
-    schema = CasesDocument.model_json_schema(by_alias=True)
+    schema = CasesDocument.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from auditor.errors import PolicyError
 from auditor.model.run import PolicySource
 from auditor.policy.compiled import CompiledPolicy
-from auditor.policy.loader import HINT, ReadPack, load, rule_ids
+from auditor.policy.loader import ReadPack, load, rule_ids
 
 
 def compose(sources: Sequence[PolicySource], read_pack: ReadPack) -> list[CompiledPolicy]:
@@ -15,15 +15,11 @@ def compose(sources: Sequence[PolicySource], read_pack: ReadPack) -> list[Compil
     An exemption covers the rules of all of them. A pack that a source brings along stands for the
     one of the same name that `read_pack` has.
     """
-    read = [_reader(source, read_pack) for source in sources]
-    ids = [
-        rule_ids(source.text, source=source.name, read_pack=pack)
-        for source, pack in zip(sources, read, strict=True)
-    ]
+    read = [(source, _reader(source, read_pack)) for source in sources]
+    ids = [rule_ids(source.text, source=source.name, read_pack=pack) for source, pack in read]
     policies: list[CompiledPolicy] = []
-    mistakes: list[str] = []
-    hint = HINT
-    for source, pack in zip(sources, read, strict=True):
+    mistakes: list[PolicyError] = []
+    for source, pack in read:
         try:
             policies.append(
                 load(
@@ -34,10 +30,9 @@ def compose(sources: Sequence[PolicySource], read_pack: ReadPack) -> list[Compil
                 )
             )
         except PolicyError as error:
-            mistakes.append(str(error))
-            hint = error.hint
+            mistakes.append(error)
     if mistakes:
-        raise PolicyError("\n".join(mistakes), hint=hint)
+        raise PolicyError("\n".join(map(str, mistakes)), hint=mistakes[-1].hint)
     _refuse_clashes(policies)
     if not any(policy.rules for policy in policies):
         raise PolicyError(

@@ -80,5 +80,5 @@ class PolicyDocument(Section):
 
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema (2020-12) of a policy file, for editors."""
-    schema = PolicyDocument.model_json_schema(by_alias=True)
+    schema = PolicyDocument.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

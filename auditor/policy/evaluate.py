@@ -140,7 +140,7 @@ class Judge:
         self._facts = facts
         self._policy = policy
         self._now = now
-        self._activations: dict[tuple[int, str, int], Activation] = {}
+        self._activations: dict[tuple[str, int], Activation] = {}
 
     def classes(self) -> Standing:
         """Return the classes the user may be of, and what is missing to tell them apart."""
@@ -256,7 +256,7 @@ class Judge:
     def _activation(
         self, environment: Environment, user_class: str, values: ParameterValues
     ) -> Activation:
-        key = (id(environment), user_class, id(values))
+        key = (user_class, id(values))  # each policy has values of its own
         found = self._activations.get(key)
         if found is None:
             bound = self._facts.known

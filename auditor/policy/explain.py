@@ -107,9 +107,7 @@ def _told(
     rule: CompiledRule, user_class: str, judge: Judge, facts: Facts, policy: CompiledPolicy
 ) -> tuple[Told, ...]:
     def decided(part: Part) -> _Decided:
-        condition = (
-            rule.when if part.text == rule.when.text else policy.environment.compile(part.text)
-        )
+        condition = policy.environment.compile(part.text)
         try:
             inner = tuple(decided(each) for each in part.parts)
         except CelSyntaxError:  # a piece that does not stand alone

@@ -61,7 +61,7 @@ def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Cas
     """Yield one case per key of the user, in the inventory's order."""
     active = [key for key in user.keys if key.active]
     dated = len(active) == 1 or all(key.created_at is not None for key in active)
-    newest = max(active, key=_seniority) if len(active) > 1 else next(iter(active), None)
+    newest = max(active, key=_seniority, default=None)
     for key in user.keys:
         yield Case(
             account=account,
@@ -150,8 +150,6 @@ def key_values(case: Case, now: datetime) -> Values:
             values["key.last_used.state"] = "never"
             values["key.last_used.service"] = ""
             values["key.last_used.region"] = ""
-        case Unknown():
-            pass
     return values
 
 
@@ -168,16 +166,12 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
         return case.account.ou_unknown or _not_asked(fact)
     if fact == "account.tags":
         return case.account.tags_unknown or _not_asked(fact)
-    known = getattr(identity, fact.removeprefix("user."), None) if fact in _ENRICHED else None
+    known = getattr(identity, fact.removeprefix("user."), None)
     return known if isinstance(known, Unknown) else _origin(fact)
 
 
 _ROOT_DATES = frozenset({"key.id", "key.created", "key.age", "key.newest", "user.created"})
 """What only the credential report tells of the root user."""
-_ENRICHED = frozenset(
-    f"user.{name}"
-    for name in ("tags", "password_enabled", "mfa", "groups", "policies", "admin", "quarantined")
-)
 
 
 def _origin(fact: str) -> Unknown:

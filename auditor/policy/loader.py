@@ -88,7 +88,7 @@ def _placed(text: str, source: str) -> Placed:
 def mistakes_of(error: ValidationError, placed: Placed, source: str) -> list[str]:
     """Return what does not fit the document's shape, one line each with its place."""
     lines = []
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
+    for each in error.errors():
         find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
         place = find(tuple(each["loc"]))
         lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")
@@ -368,15 +368,14 @@ class _Compiler:
         self._mistakes.append(f"{self._source}:{self._placed.at(path)}: {message}")
 
 
-def _place(mistake: str) -> tuple[int, int]:
+def _place(mistake: str) -> tuple[int, ...]:
     """Return line and column of a mistake, to sort by."""
-    found = re.search(r":(\d+):(\d+): ", mistake)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    return tuple(map(int, re.findall(r":(\d+):(\d+): ", mistake)[0]))
 
 
 def meant(wrong: str, names: Sequence[str] | Mapping[str, object]) -> str:
     """Return the words that suggest the closest name, if one is close."""
-    close = get_close_matches(wrong, list(names), n=1, cutoff=0.6)
+    close = get_close_matches(wrong, list(names))
     return f" (did you mean {close[0]}?)" if close else ""
 
 

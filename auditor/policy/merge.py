@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.policy.document import (
     ClassSection,
-    ExemptionSection,
     Parameters,
     PolicyDocument,
     RuleSection,
@@ -17,12 +16,11 @@ _PARAMETER = re.compile(r"params\.([a-z][a-z0-9_]*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layered:
-    """A policy with all that it inherits."""
+    """What a policy judges with, and all of that which it inherits."""
 
     params: Parameters = field(hash=False)
     classes: tuple[ClassSection, ...]
     rules: tuple[RuleSection, ...]
-    exemptions: tuple[ExemptionSection, ...]
 
     def written(self, rule: RuleSection, user_class: str) -> Parameters:
         """Return the parameters of a rule in a class: policy < class < rule < rule in class."""
@@ -30,7 +28,7 @@ class Layered:
         return self.params | own | rule.params | rule.classes.get(user_class, {})
 
 
-NOTHING = Layered(params={}, classes=(), rules=(), exemptions=())
+NOTHING = Layered(params={}, classes=(), rules=())
 
 
 def layer(document: PolicyDocument, base: Layered) -> Layered:
@@ -51,7 +49,6 @@ def layer(document: PolicyDocument, base: Layered) -> Layered:
             *(section for section in base.classes if section.name not in named),
         ),
         rules=(*merged, *(rule for rule in document.rules if rule.id not in inherited)),
-        exemptions=tuple(document.exemptions),
     )
     rules = tuple(
         rule
@@ -61,9 +58,7 @@ def layer(document: PolicyDocument, base: Layered) -> Layered:
         else rule.model_copy(update={"controls": []})
         for rule in result.rules
     )
-    return Layered(
-        params=result.params, classes=result.classes, rules=rules, exemptions=result.exemptions
-    )
+    return replace(result, rules=rules)
 
 
 def _over(rule: RuleSection, over: RuleSection | None) -> RuleSection:

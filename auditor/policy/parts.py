@@ -92,8 +92,7 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
 
 def _after_comment(text: str, at: int) -> int:
     """Return where the line ends."""
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
+    return at + len(text[at:].partition("\n")[0])
 
 
 def _after_string(text: str, at: int) -> int:

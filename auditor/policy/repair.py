@@ -1,6 +1,5 @@
 """Reading on past mistakes of shape, so that all mistakes of a file are told at once."""
 
-import copy
 from datetime import date
 from typing import Any
 
@@ -9,8 +8,7 @@ from pydantic import ValidationError
 from auditor.policy.document import PolicyDocument
 from auditor.policy.places import Path
 
-_TRIES = 3
-_INSTEAD: dict[str, Any] = {
+_INSTEAD: dict[str | int, Any] = {
     "api_version": "iamaudit/v1",
     "apiVersion": "iamaudit/v1",
     "id": "unnamed",
@@ -27,20 +25,16 @@ _INSTEAD: dict[str, Any] = {
 
 
 def repair(data: Any, error: ValidationError) -> PolicyDocument | None:
-    """Return the document with every mistake of shape replaced; None where that is hopeless."""
-    data = copy.deepcopy(data)
-    for _ in range(_TRIES):
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
-            if not _replace(data, tuple(each["loc"]), extra=each["type"] == "extra_forbidden"):
-                return None
-        try:
-            return PolicyDocument.model_validate(data)
-        except ValidationError as again:
-            error = again
-    return None
+    """Replace every mistake of shape in `data`; return the document, None where it is hopeless."""
+    for each in error.errors():
+        _replace(data, tuple(each["loc"]), extra=each["type"] == "extra_forbidden")
+    try:
+        return PolicyDocument.model_validate(data)
+    except ValidationError:
+        return None
 
 
-def _replace(data: Any, path: Path, *, extra: bool) -> bool:
+def _replace(data: Any, path: Path, *, extra: bool) -> None:
     """Replace, or leave out, what stands at the nearest part of the path that is a member."""
     parents: list[tuple[Any, str | int]] = []
     for step in path:
@@ -51,10 +45,9 @@ def _replace(data: Any, path: Path, *, extra: bool) -> bool:
             break
     while parents:
         parent, step = parents.pop()
-        if isinstance(parent, dict) and isinstance(step, str):
+        if isinstance(parent, dict):
             if not extra and step in _INSTEAD:
                 parent[step] = _INSTEAD[step]
             else:
                 parent.pop(step, None)
-            return True
-    return False
+            return

@@ -87,7 +87,7 @@ class Apply:
         async def all_of_them() -> None:
             await fanout.each(by_account, self._account, limit=_ACCOUNTS_AT_ONCE)
 
-        return await fanout.until_interrupted(all_of_them) if by_account else False
+        return await fanout.until_interrupted(all_of_them)
 
     def _is_left(self, action: Action) -> bool:
         lines = self._lines.get(action.id, ())
@@ -169,8 +169,7 @@ class Apply:
     async def _resume_rotation(
         self, account: Account, writer: IamWriter, action: Action, lines: Sequence[JournalLine]
     ) -> Outcome:
-        if self._sink is None:
-            raise RuntimeError("a rotation is resumed with its sink")
+        assert self._sink is not None  # noqa: S101 -- `Limits` allow no rotation without a sink
         with fanout.shielded():
             return await rotate.resume(
                 writer,

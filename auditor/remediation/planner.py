@@ -184,7 +184,7 @@ class _Planner:
                 else:
                     ranked.append((_rank(proposal, decided.because), decided))
         limit = self._planning.limit
-        if limit is not None and len(ranked) > limit:
+        if limit is not None:
             ranked.sort(key=lambda each: (each[0], _place(each[1])))
             held += [_held_action(each, f"beyond --limit {limit}") for _, each in ranked[limit:]]
             ranked = ranked[:limit]
@@ -203,7 +203,7 @@ class _Planner:
         chosen = next((remedy for remedy in self._order(proposal) if remedy in wanted), None)
         for remedy, rules in wanted.items():
             if remedy is not chosen:
-                yield _held(proposal, _KINDS[remedy], rules, _instead(proposal, remedy, chosen))
+                yield _held(proposal, _KINDS[remedy], rules, _instead(proposal, remedy))
         if chosen is not None:
             yield self._action(proposal, _KINDS[chosen], wanted[chosen])
 
@@ -300,14 +300,14 @@ class _Planner:
         return "protected by its tag" if protection.by_tag(proposal.tags) else None
 
 
-def _instead(proposal: Proposal, remedy: Remedy, chosen: Remedy | None) -> str:
+def _instead(proposal: Proposal, remedy: Remedy) -> str:
     if proposal.key.id is None:
         return "only the root user can change its keys"
     if not proposal.key.active:
         return "the key is inactive already"
     if remedy is Remedy.DELETE:
         return "an active key is deactivated first"
-    return f"{_KINDS[chosen]} goes before it" if chosen else "nothing to do"
+    return "deactivate goes before it"
 
 
 def _rank(proposal: Proposal, because: Sequence[str]) -> int:

@@ -1,9 +1,11 @@
 """What the policy language says of facts, mistakes and verdicts, to the letter."""
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
@@ -11,15 +13,27 @@ import pytest
 
 from auditor.errors import PolicyError
 from auditor.model.access_key import AccessKey, NeverUsed, Used
-from auditor.model.finding import VerdictKind
+from auditor.model.finding import Remedy, Severity, VerdictKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.run import PolicySource
 from auditor.model.unknown import Unknown
 from auditor.policy import cases, compliance, document, loader, parameters, places
 from auditor.policy.catalogue import FACTS
-from auditor.policy.cel import CelSyntaxError, Environment, FactType, Unbound
+from auditor.policy.cel import (
+    Activation,
+    CelSyntaxError,
+    Conditions,
+    Environment,
+    FactType,
+    Unbound,
+)
 from auditor.policy.compose import compose
-from auditor.policy.evaluate import Verdict, judge_user, rules_that_root_keys_could_break
+from auditor.policy.evaluate import (
+    Verdict,
+    judge,
+    judge_user,
+    rules_that_root_keys_could_break,
+)
 from auditor.policy.exemptions import applies
 from auditor.policy.explain import explain, shown
 from auditor.policy.facts import Case, age, facts_of_keys, idle, shared_values, why_unknown
@@ -65,6 +79,16 @@ def refusal(text: str) -> tuple[list[str], str]:
 def verdicts(policy: Any, *keys: AccessKey, **user: Any) -> list[Verdict]:
     owner = a_user_with(*(keys or (a_key(days_old=400),)), **user)
     return list(next(judge_user(an_account(), "aws", owner, policy, now=NOW)).verdicts)
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is nine hours ahead."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 # --- controls -------------------------------------------------------------------------------
@@ -121,6 +145,10 @@ def test_a_control_of_a_framework_of_ones_own_is_counted_in_keys() -> None:
         (
             "cis-aws-5.0.0:9",
             "cis-aws-5.0.0 has no control '9' about access keys (it has 1.3, 1.11, 1.12, 1.13)",
+        ),
+        (
+            "cis-aws-5.0.0:1.3:1",
+            "cis-aws-5.0.0 has no control '1.3:1' about access keys (it has 1.3, 1.11, 1.12, 1.13)",
         ),
     ],
 )
@@ -304,6 +332,7 @@ def test_facts_are_read_by_their_kinds() -> None:
     assert "account.name" not in known
 
 
+@pytest.mark.usefixtures("tokyo")
 @pytest.mark.parametrize(
     ("written", "at"),
     [
@@ -335,6 +364,13 @@ def test_a_fact_that_a_test_leaves_out_is_unknown_for_want_of_its_source() -> No
     )
 
 
+@pytest.mark.parametrize("status", ["Active", "Inactive", "Expired"])
+def test_a_test_may_give_every_status_that_a_key_has(status: str) -> None:
+    [case] = read(cases, f"key.status: {status}")
+
+    assert case.facts.known["key.active"] is (status == "Active")
+
+
 def test_what_came_out_otherwise_is_told_class_first() -> None:
     [case] = read(cases, "key.active: true, key.age: 91d, key.idle: 1d, key.last_used.state: used")
 
@@ -358,7 +394,9 @@ def test_a_file_of_tests_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(PolicyError) as caught:
         cases.parse(text, source="cases.yaml")
 
-    assert str(caught.value).splitlines()[0].startswith(told)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(told)
+    assert {line.partition(":")[0] for line in lines} == {"cases.yaml"}
     assert caught.value.hint == HINT
 
 
@@ -521,6 +559,13 @@ def test_why_a_fact_is_not_known(fact: str, case: Case, why: Unknown | None) -> 
     assert why_unknown(fact, case) == why
 
 
+@pytest.mark.parametrize("name", ["tags", "groups", "policies", "mfa"])
+def test_what_is_unknown_of_a_user_is_not_among_the_facts(name: str) -> None:
+    told = set(shared_values(an_account(), "aws", an_identity(), NOW))
+
+    assert set(shared_values(an_account(), "aws", without(name), NOW)) == told - {f"user.{name}"}
+
+
 def test_of_root_keys_made_at_once_the_second_slot_is_the_newest() -> None:
     keys = [replace(a_key(), id=None, slot=slot) for slot in (1, 2)]
     user = a_user_with(*keys, name=ROOT_USER_NAME)
@@ -608,13 +653,13 @@ CLASSES = (
 )
 
 
-def titled(title: str, **user: Any) -> Verdict:
+def titled(title: str, *, head: str = CLASSES, **user: Any) -> Verdict:
     rule = a_rule(when="key.age > params.max_age").replace("Too old", title)
-    return verdicts(compiled(a_policy(rule, head=CLASSES)), **user)[0]
+    return verdicts(compiled(a_policy(rule, head=head)), **user)[0]
 
 
 def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all() -> None:
-    unsure = {"password_enabled": NO_DETAILS, "mfa": False}
+    unsure: dict[str, Any] = {"password_enabled": NO_DETAILS, "mfa": False}
     same, other = titled("Too old", **unsure), titled("Older than {max_age}", **unsure)
 
     assert (same.kind, same.title) == (VerdictKind.VIOLATION, "Too old")
@@ -622,6 +667,38 @@ def test_a_verdict_of_several_possible_classes_has_the_title_that_holds_in_all()
     assert titled("Older than {max_age}", password_enabled=True).title == "Older than 300d"
     machine = titled("Older than {max_age}", password_enabled=False, mfa=NO_DETAILS)
     assert machine.title == "Older than 90d"
+    as_bot = CLASSES.replace("user.mfa}", "user.mfa, params: {max_age: 300d}}")
+    both = titled("Older than {max_age}", head=as_bot, password_enabled=NO_DETAILS, mfa=True)
+    assert (both.kind, both.title) == (VerdictKind.VIOLATION, "Older than 300d")
+
+
+def test_each_rule_is_judged_by_its_own_threshold() -> None:
+    rules = [a_rule(f"r{days}", params=f"{{max_age: {days}d}}") for days in (30, 90, 60)]
+
+    found = verdicts(compiled(a_policy(*rules)), a_key(days_old=61))
+
+    assert [each.kind.value for each in found] == ["violation", "pass", "violation"]
+
+
+def test_a_key_is_judged_in_its_partition() -> None:
+    policy = compiled(a_policy(a_rule(when='account.partition == "aws-cn"')))
+
+    [found] = judge_user(an_account(), "aws-cn", a_user_with(a_key()), policy, now=NOW)
+
+    assert [each.kind for each in found.verdicts] == [VerdictKind.VIOLATION]
+
+
+def test_a_verdict_that_needs_what_is_unknown_says_what() -> None:
+    policy = compiled(a_policy(a_rule(when="user.mfa")))
+
+    assert verdicts(policy, mfa=NO_DETAILS) == [
+        Verdict(
+            rule=policy.rules[0],
+            kind=VerdictKind.INDETERMINATE,
+            title="Too old",
+            unknown=NO_DETAILS,
+        )
+    ]
 
 
 def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() -> None:
@@ -636,6 +713,20 @@ def test_a_verdict_that_differs_between_classes_is_open_for_want_of_the_class() 
         title="Older than 90d",
         unknown=NO_DETAILS,
     )
+    user = a_user_with(a_key(days_old=100), password_enabled=NO_DETAILS)
+    [(_, facts)] = facts_of_keys(an_account(), "aws", user, NOW)
+    assert judge(facts, policy, now=NOW) == (None, (found,))
+
+
+@pytest.mark.parametrize("user_class", ["human", "machine"])
+def test_what_a_rule_lacks_itself_is_told_before_what_the_class_lacks(user_class: str) -> None:
+    policy = compiled(
+        a_policy(a_rule(when=f'user.class == "{user_class}" && key.idle > days(1)'), head=CLASSES)
+    )
+
+    [found] = verdicts(policy, a_key(last_use=DENIED), password_enabled=NO_DETAILS, mfa=False)
+
+    assert (found.kind, found.unknown) == (VerdictKind.INDETERMINATE, DENIED)
 
 
 def exempting(*selectors: str, head: str = CLASSES) -> Any:
@@ -652,6 +743,7 @@ def test_an_exemption_of_every_possible_class_stands_and_leaves_nothing_in_doubt
 
     assert found.exemption is policy.exemptions[0]
     assert found.unread is None
+    assert found.title == "Too old"
 
 
 @pytest.mark.parametrize(
@@ -675,6 +767,7 @@ def test_what_exempts_in_some_classes_only_is_left_in_doubt(
     assert found.unread is policy.exemptions[unread]
 
 
+@pytest.mark.usefixtures("tokyo")
 def test_an_exemption_ends_at_the_very_moment_it_expires() -> None:
     def covered(expires: str) -> bool:
         policy = compiled(
@@ -693,6 +786,9 @@ def test_an_exemption_ends_at_the_very_moment_it_expires() -> None:
     assert covered("2026-11-24")
     assert not covered("2026-11-23")
     assert covered("9999-12-31")
+    each = "{{user: alice, reason: r, owner: o, expires: {}-01-01}}"
+    policy = compiled(a_policy(head=f"exemptions: [{each.format(2026)}, {each.format(2027)}]"))
+    assert verdicts(policy)[0].exemption is policy.exemptions[1]
 
 
 def broken(policy: Any, *keys: AccessKey, **user: Any) -> tuple[str, str]:
@@ -727,6 +823,10 @@ def test_a_condition_that_fails_is_told_with_its_mend() -> None:
         "exemption 1 of policy 'house' failed: a never-used key has no key.last_used.at",
         'guard it with key.last_used.state == "used" &&',
     )
+    old = a_key(active=False, days_old=400)
+    told, hint = broken(exempting("when: '1 / user.active_keys > 0'"), old)
+    assert told == "exemption 1 of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
+    assert hint == "mend its condition"
     by_class = compiled(a_policy(head="classes: [{class: x, when: key.last_used.at < now}]"))
     assert broken(by_class)[0].startswith("rule 'x' of policy 'house' failed: a never-used key")
 
@@ -868,6 +968,26 @@ def test_a_mistake_is_one_line_with_its_place_and_the_mend(text: str, told: str)
     assert refusal(text) == ([told], HINT)
 
 
+def test_every_mistake_is_told_where_there_is_no_reading_on_either() -> None:
+    tags = "{user: a, tags: {expires: 5}, reason: r, owner: o, expires: soon}"
+    told, _ = refusal(extended(f"exemptions: [{tags}]"))
+
+    assert told == [
+        "house.yaml:5:40: exemptions.0.tags.expires: Input should be a valid string",
+        "house.yaml:5:74: exemptions.0.expires.date: Input should be a valid date",
+        "house.yaml:5:74: exemptions.0.expires.datetime: Input should be a valid datetime",
+    ]
+
+
+def test_every_mistake_of_a_mapping_is_told() -> None:
+    told, _ = refusal(a_policy(a_rule(params="{max_agge: 1d, max_age: 3}")))
+
+    assert [line.partition(": ")[2] for line in told] == [
+        "the policy has no parameter 'max_agge' (did you mean max_age?)",
+        "max_age must be a duration, not a int",
+    ]
+
+
 def test_a_suggestion_is_the_closest_name_and_none_where_none_is_close() -> None:
     assert loader.meant("abc", ["xbc", "abcd", "zz"]) == " (did you mean abcd?)"
     assert loader.meant("ab", ["zzzz"]) == ""
@@ -888,6 +1008,7 @@ def test_a_pack_with_mistakes_of_its_own_names_itself() -> None:
     with pytest.raises(PolicyError) as caught:
         load(text.replace("ours", "odd"), source="house.yaml", read_pack=packs)
     assert "odd:1:5: id: Input should be a valid string" in str(caught.value).splitlines()
+    assert caught.value.hint == HINT
     assert rule_ids(text, source="house.yaml", read_pack=packs) == frozenset()
 
 
@@ -991,6 +1112,16 @@ def test_a_condition_knows_the_names_it_can_not_do_without() -> None:
     assert compiled_.text == 'a || s == "t" // d'
 
 
+def test_conditions_that_are_too_long_together_are_left_to_be_asked_one_by_one() -> None:
+    environment = Environment(NAMES)
+    condition = environment.compile(f's != "{"x" * 4000}"')
+    few, many = (Conditions(environment, [condition] * number) for number in (3, 30))
+    facts = Activation(environment, {"s": "y"})
+
+    assert list(few.decide(facts)) == [True] * 3
+    assert list(many.decide(facts)) == [None] * 30
+
+
 # --- places and parts -----------------------------------------------------------------------
 
 
@@ -1024,10 +1155,13 @@ def test_every_part_of_a_file_has_its_place() -> None:
     [
         ("a: 2026-13-01", "not a value: month must be in 1..12", "1:4"),
         ("a: 1\nb:\n  - x\n  - 2026-02-30", "not a value: day is out of range for month", "4:5"),
+        ("a: &x {k: [y]}\nb: *x\nc: 2026-02-30", "not a value: day is out of range", "3:4"),
+        ("a: [x]\nb: 2026-02-30", "not a value: day is out of range", "2:4"),
         ("a: !!int x", "not a value: invalid literal for int() with base 10: 'x'", "1:4"),
         ("{2026-02-30: 1}", "not a value: day is out of range for month", "1:2"),
         ("a: *b", "found undefined alias 'b'", "1:4"),
         ("a: 1\n--- \nb: 2", "expected a single document in the stream but found another", "2:1"),
+        ("? [a]\n: 1\n? [b]\n: 2", "'tag:yaml.org,2002:seq' is given twice", "3:3"),
         ("? [a]\n: 1", "while constructing a mapping found unhashable key", "1:3"),
     ],
 )
@@ -1051,6 +1185,7 @@ def texts(part: Any) -> object:
         ("a == R'\\' && c", ["&&", "a == R'\\'", "c"]),
         ("a == '\\\\' && c", ["&&", "a == '\\\\'", "c"]),
         ("a == 'X' && c", ["&&", "a == 'X'", "c"]),
+        ("X && c", ["&&", "X", "c"]),
         ("// a\nb && // c\nd", ["&&", "// a\nb", "// c\nd"]),
         ("b && c // d", ["&&", "b", "c // d"]),
         ("b && c // d && e", ["&&", "b", "c // d && e"]),
@@ -1115,6 +1250,33 @@ def test_a_part_that_asks_a_never_used_key_for_its_use_is_told_as_it_is() -> Non
     assert last.facts == {"key.last_used.at": "none", "now": "2026-11-24T12:00:00Z"}
 
 
+def test_an_explanation_has_the_verdicts_of_the_judgement() -> None:
+    policy = exempting("user: bob", "tags: {a: b}")
+    user = a_user_with(a_key(days_old=100), password_enabled=NO_DETAILS)
+    [(_, facts)] = facts_of_keys(an_account(), "aws", user, NOW)
+
+    found = explain(facts, policy, now=NOW)
+
+    assert (found.classes, found.class_unknown) == (("human", "machine"), NO_DETAILS)
+    assert found.rules[0].verdict.unknown == NO_DETAILS
+    assert (None, tuple(each.verdict for each in found.rules)) == judge(facts, policy, now=NOW)
+    [(_, known)] = facts_of_keys(an_account(), "aws", a_user_with(a_key(), mfa=False), NOW)
+    told = explain(known, policy, now=NOW)
+    assert (told.classes, told.class_unknown) == (("machine",), None)
+
+
+def test_a_condition_whose_parts_do_not_stand_alone_is_told_as_a_whole() -> None:
+    when = "dyn(user.root) || key.active"
+    [(_, facts)] = facts_of_keys(an_account(), "aws", a_user_with(a_key()), NOW)
+
+    [told] = (
+        explain(facts, compiled(a_policy(a_rule(when=when))), now=NOW).rules[0].parts["machine"]
+    )
+
+    assert (told.text, told.value) == (when, "true")
+    assert told.facts == {"key.active": "true", "user.root": "false"}
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -1134,6 +1296,11 @@ def test_values_are_told_as_the_language_writes_them(value: object, text: str) -
     assert shown(value) == text
 
 
+@pytest.mark.usefixtures("tokyo")
+def test_instants_are_told_in_utc_wherever_the_machine_stands() -> None:
+    assert shown(NOW) == "2026-11-24T12:00:00Z"
+
+
 def test_the_uses_of_a_key_are_of_three_kinds() -> None:
     assert {Used, NeverUsed, Unknown} == {type(each) for each in (used(), NeverUsed(), DENIED)}
 
@@ -1148,6 +1315,25 @@ def test_the_uses_of_a_key_are_of_three_kinds() -> None:
 def test_a_parameter_is_told_as_the_policy_writes_it(value: object, text: str) -> None:
     assert parameters.written(value) == text
     assert parameters.fill("so {x}!", {"x": value}) == f"so {text}!"
+
+
+def test_a_parameter_has_the_type_that_its_value_looks_like() -> None:
+    params = "{max_age: 90d, flag: true, number: 3, text: abc, names: [alice]}"
+    whens = (
+        "params.flag",
+        "params.number + 1 == 4",
+        'params.text.startsWith("ab")',
+        "user.name in params.names",
+        "key.age > params.max_age",
+    )
+    rules = [
+        a_rule(f"r{at}", "PLACE").replace("'PLACE'", f"|\n      {when}")
+        for at, when in enumerate(whens)
+    ]
+
+    found = verdicts(compiled(a_policy(*rules).replace("{max_age: 90d}", params)))
+
+    assert {each.kind for each in found} == {VerdictKind.VIOLATION}
 
 
 @pytest.mark.parametrize("title", ["{x!r}", "{x:>9}", "{x.y}", "{x[0]}", "{y}", "{}"])
@@ -1167,6 +1353,13 @@ def test_a_title_that_is_not_well_formed_names_nothing() -> None:
 
 def extended(more: str) -> str:
     return f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: strict\n{more}"
+
+
+def test_a_parameter_beside_the_packs_that_a_condition_or_title_looks_at_is_taken() -> None:
+    rule = "{id: r, title: 'Ask {team}', severity: low, when: key.age > params.mine}"
+    text = extended(f"params: {{mine: 5d, team: ops}}\nrules: [{rule}]")
+
+    assert load(text, source="house.yaml", read_pack=read_pack).rules[-1].title == "Ask ops"
 
 
 @pytest.mark.parametrize(
@@ -1208,16 +1401,36 @@ def test_a_mistake_in_what_a_policy_changes_is_told_in_its_place(more: str, told
     assert told in refusal(extended(more))[0]
 
 
-def test_a_member_that_is_none_hides_no_other_mistake() -> None:
-    more = (
-        "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]\n"
-        "params: {max_agee: 1d}"
-    )
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "exemptions: [{title: x, user: a, reason: r, owner: o, expires: 2027-01-31}]",
+            "exemptions.0.title: Extra inputs are not permitted",
+        ),
+        (
+            "rules: [{id: key-too-old, params: {1: 2}}]",
+            "rules.0.params.1.[key]: Input should be a valid string",
+        ),
+        (
+            "rules: [{id: key-too-old, params: {A: 2}}]",
+            "rules.0.params.A.[key]: String should match pattern",
+        ),
+        (
+            "classes: [{class: 1.5, when: user.mfa}]",
+            "classes.0.class: Input should be a valid string",
+        ),
+        ("rules: [5]", "rules.0: Input should be a valid dictionary"),
+    ],
+)
+def test_a_member_that_is_none_hides_no_other_mistake(more: str, told: str) -> None:
+    first, *_, last = refusal(extended(f"{more}\nparams: {{max_age: 1.5, max_agee: 1d}}"))[0]
 
-    assert refusal(extended(more))[0] == [
-        "house.yaml:5:15: exemptions.0.title: Extra inputs are not permitted",
-        "house.yaml:6:20: nothing looks at the parameter 'max_agee' (did you mean max_age?)",
-    ]
+    assert first.partition(": ")[2].startswith(told)
+    assert first.startswith("house.yaml:5:")
+    assert last == (
+        "house.yaml:6:34: nothing looks at the parameter 'max_agee' (did you mean max_age?)"
+    )
 
 
 def test_a_rule_of_the_pack_that_a_change_breaks_is_told_where_it_extends() -> None:
@@ -1265,6 +1478,34 @@ def test_a_pack_with_thresholds_by_class_keeps_its_controls_where_nothing_is_cha
     assert controls("classes: [{class: human, when: user.mfa, params: {max_age: 1d}}]") == ()
 
 
+def test_a_rule_keeps_those_values_of_the_pack_that_it_does_not_change() -> None:
+    def packs(_: str) -> str:
+        classes = "{root: {max_age: 3d}, machine: {max_age: 4d}}"
+        rule = a_rule(params="{max_age: 1d, least: 2d}", classes=classes)
+        return a_policy(rule).replace("{max_age: 90d}", "{max_age: 90d, least: 9d}")
+
+    rule = "{id: old, params: {max_age: 5d}, classes: {root: {max_age: 6d}}}"
+    text = f"apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours\nrules: [{rule}]"
+    [found] = load(text, source="house.yaml", read_pack=packs).rules
+
+    day = timedelta(days=1)
+    assert {
+        name: [values["params.max_age"], values["params.least"]]
+        for name, values in found.values.items()
+    } == {"root": [6 * day, 2 * day], "machine": [4 * day, 2 * day]}
+
+
+def test_a_pack_that_a_policy_brings_along_stands_for_the_one_of_that_name() -> None:
+    text = "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: baseline"
+    source = PolicySource(
+        name="house.yaml", text=text, packs={"baseline": a_policy(a_rule("mine"))}
+    )
+
+    [policy] = compose([source], read_pack)
+
+    assert [rule.id for rule in policy.rules] == ["mine"]
+
+
 def test_what_a_policy_says_of_itself_is_kept() -> None:
     policy = compiled(a_policy().replace("title: House", "description: Why\ntitle: House"))
 
@@ -1272,6 +1513,20 @@ def test_what_a_policy_says_of_itself_is_kept() -> None:
     assert (policy.stamp.id, policy.stamp.title) == ("house", "House rules")
     assert policy.stamp.params == {"max_age": "90d"}
     assert policy.source.name == "house.yaml"
+    assert (policy.rules[0].severity, policy.rules[0].remedy) == (Severity.MEDIUM, Remedy.NONE)
+    told = compiled(a_policy(a_rule(remedy="deactivate")))
+    assert told.rules[0].remedy is Remedy.DEACTIVATE
+
+
+def test_a_policy_is_known_by_the_hash_of_its_text_and_of_its_packs() -> None:
+    pack = a_policy(a_rule("mine"))
+    text = "apiVersion: iamaudit/v1\nid: x\ntitle: T\nextends: ours"
+
+    alone = load(pack, source="house.yaml", read_pack=read_pack)
+    over = load(text, source="house.yaml", read_pack=lambda _: pack)
+
+    assert alone.stamp.sha256 == sha256(pack.encode()).hexdigest()
+    assert over.stamp.sha256 == sha256(f"{text}\0{pack}".encode()).hexdigest()
 
 
 def test_controls_that_are_given_with_a_threshold_stay() -> None:

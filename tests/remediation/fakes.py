@@ -10,6 +10,7 @@ import anyio.lowlevel
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, Via
+from auditor.model.unknown import Unknown
 from auditor.ports import CreatedKey, Grant, OpenForWriting, Owner
 from tests.builders import NOW, a_key
 from tests.fakes import denied, gone
@@ -23,6 +24,8 @@ def failing(code: str, kind: FailureKind, operation: str = "iam:X") -> AwsFailur
 
 THROTTLED = failing("Throttling", FailureKind.THROTTLED)
 TIMEOUT = failing("ReadTimeoutError", FailureKind.UNAVAILABLE)
+NOT_ASKED = Unknown(operation="iam:GetAccessKeyLastUsed", code="NotAsked")
+"""What a listing says of the last use."""
 
 
 @dataclass
@@ -63,7 +66,7 @@ class FakeWriter:
         seen = self._stale.popleft() if self._stale else self.keys
         if user_name not in seen:
             raise gone("iam:ListAccessKeys")
-        return list(seen[user_name])
+        return [replace(key, last_use=NOT_ASKED) for key in seen[user_name]]
 
     async def last_use(self, key_id: AccessKeyId) -> LastUse:
         self._enter("iam:GetAccessKeyLastUsed", key_id)

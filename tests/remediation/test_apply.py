@@ -165,16 +165,19 @@ async def test_the_session_is_granted_the_actions_of_the_plan_on_its_users_only(
     }
 
 
-async def test_what_is_too_large_for_one_session_is_done_in_several(bench: Bench) -> None:
+@pytest.mark.parametrize(("most", "sessions"), [(2, 4), (1, 7)])
+async def test_what_is_too_large_for_one_session_is_done_in_several(
+    bench: Bench, most: int, sessions: int
+) -> None:
     users = [f"user-{number}" for number in range(7)]
     keys = {user: a_key(f"AKIA{user}", days_old=400) for user in users}
     bench.writer.keys = {user: [key] for user, key in keys.items()}
-    bench.sessions.most_users = 2
+    bench.sessions.most_users = most
 
     outcomes = await bench.apply(a_plan(*(an_action(key=keys[u], user=u) for u in users)))
 
     assert [each.result for each in outcomes.values()] == [Result.APPLIED] * 7
-    assert len(bench.sessions.grants) == 4
+    assert len(bench.sessions.grants) == sessions
 
 
 # --- drift -------------------------------------------------------------------------------------
@@ -323,6 +326,19 @@ async def test_protected_keys_are_refused_whatever_the_plan_says(
     assert outcome.result is Result.REFUSED
     assert told in outcome.reason
     assert status(bench) == ["Active"]
+
+
+async def test_who_lacks_the_tag_is_not_protected_and_without_one_no_tags_are_read(
+    bench: Bench,
+) -> None:
+    bench.writer.tags["amy"] = {"team": "keep"}
+    other = a_key("AKIA2")
+    bench.writer.keys["bob"] = [other]
+
+    assert (await bench.one(an_action(user="bob", key=other))).result is Result.APPLIED
+    assert bench.writer.count("iam:ListUserTags") == 0
+    outcome = await bench.one(an_action(), protection=Protection(tag="keep"))
+    assert outcome.result is Result.APPLIED
 
 
 async def test_tags_that_can_not_be_read_protect(bench: Bench) -> None:
@@ -606,9 +622,10 @@ async def test_a_creation_is_never_repeated_where_the_answer_was_lost(rotating: 
 
     assert outcome.result is Result.UNCLEAR
     assert "it may be AKIANEW1: look, and delete it by hand" in outcome.reason
-    await rotating.one(an_action("rotate"))
-    assert rotating.writer.count("iam:CreateAccessKey") == 1
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
+    rotating.writer.keys["amy"] = [OLD]  # as if none had been made, or somebody had looked
+    assert await rotating.one(an_action("rotate")) == outcome
+    assert rotating.writer.count("iam:CreateAccessKey") == 1
 
 
 async def test_what_a_lost_answer_made_is_named_once_it_shows(rotating: Bench) -> None:
@@ -744,10 +761,17 @@ async def test_a_key_that_can_not_be_journaled_is_deleted(
         append(**line)
 
     monkeypatch.setattr(rotating.journal, "append", full)
+    rotating.writer.before["iam:DeleteAccessKey"] = deque([THROTTLED])
 
-    with pytest.raises(AuditError, match="AKIANEW1 was deleted"):
+    with pytest.raises(AuditError) as caught:
         await rotating.apply(a_plan(an_action("rotate")))
+    assert str(caught.value) == (
+        "not journaled (the disk is full); the new key AKIANEW1 was deleted,"
+        " the old one is as it was"
+    )
+    assert caught.value.hint == "free it"
     assert ids(rotating) == [KEY_ID]
+    assert rotating.clock.slept == [1.0]
 
 
 async def test_a_sink_that_can_not_be_asked_leaves_the_key_for_another_try(

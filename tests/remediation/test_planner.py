@@ -62,7 +62,8 @@ def planned(
     own: frozenset[str] = frozenset(),
 ) -> Plan:
     def known(account_id: AccountId, key_id: AccessKeyId) -> KeyHistory:
-        return (history or {}).get(key_id, KeyHistory())
+        here = (history or {}) if account_id == ACCOUNT_ID else {}
+        return here.get(key_id, KeyHistory())
 
     return plan(
         proposals,
@@ -190,7 +191,19 @@ def test_only_the_named_rules_are_acted_on() -> None:
     )
 
     assert [action.because for action in made.actions] == [("a",)]
-    assert reasons(made) == ["not among --only"]
+    assert [(held.kind, held.because, held.reason) for held in made.held] == [
+        (ActionKind.DEACTIVATE, ("b",), "not among --only")
+    ]
+
+
+def test_actions_and_what_is_held_are_in_the_order_of_users_and_keys() -> None:
+    places = [("bob", "AKIA2"), ("bob", "AKIA1"), ("amy", "AKIA3")]
+
+    done = planned(*(a_proposal(because("deactivate"), user=u, key=a_key(k)) for u, k in places))
+    held = planned(*(a_proposal(because("delete"), user=u, key=a_key(k)) for u, k in places))
+
+    assert [(each.user_name, each.access_key_id) for each in done.actions] == places[::-1]
+    assert [(each.user_name, each.access_key_id) for each in held.held] == places[::-1]
 
 
 def test_a_limit_keeps_the_worst() -> None:
@@ -382,15 +395,21 @@ def test_the_old_key_of_a_rotation_that_undo_restored_rests_too() -> None:
     assert reasons(made) == ["undo restored it 1 days ago"]
 
 
-def test_a_key_used_since_it_is_known_to_be_inactive_is_not_deleted() -> None:
-    key = a_key(active=False, days_old=400, last_use=used(days=5))
+@pytest.mark.parametrize(
+    ("days", "told"), [(5, ["it was used since it is known to be inactive"]), (40, [])]
+)
+def test_a_key_used_since_it_is_known_to_be_inactive_is_not_deleted(
+    days: int, told: list[str]
+) -> None:
+    key = a_key(active=False, days_old=400, last_use=used(days=days))
     made = planned(
         a_proposal(because("delete"), key=key),
         planning=Planning(allow_delete=True),
         history={key.id or "": KeyHistory(inactive_since=ago(days=40))},
     )
 
-    assert reasons(made) == ["it was used since it is known to be inactive"]
+    assert reasons(made) == told
+    assert kinds(made) == ([] if told else [ActionKind.DELETE])
 
 
 def test_a_pattern_protects_whatever_its_case() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditor.errors import AuditError, FailureKind
+from auditor.errors import AuditError, AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId, KeyStatus
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy
@@ -17,6 +17,8 @@ from auditor.model.outcome import JournalLine, Outcome, Result, Step
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from auditor.model.run import PolicyStamp
 from auditor.remediation import journal as written
+from auditor.remediation.actions import CHANGES
+from auditor.remediation.actions.change import carry_out
 from auditor.remediation.planner import KeyHistory, Planning, Rotation, action_id, plan
 from auditor.remediation.rails import Limits, check, check_time
 from auditor.remediation.undo import undo_plan
@@ -24,7 +26,7 @@ from auditor.remediation.window import parse_window
 from auditor.store.journal import SqliteJournal
 from auditor.store.runs import SqliteRunStore
 from tests.builders import ACCOUNT_ID, DENIED, KEY_ID, NOW, a_key, a_run, ago, used
-from tests.fakes import denied, gone
+from tests.fakes import FakeClock, denied, gone
 from tests.remediation.fakes import SECRET, TIMEOUT, FakeSink, FakeWriter, failing
 from tests.remediation.test_apply import OLD, OTHER, Bench, a_plan, an_action
 from tests.remediation.test_planner import a_proposal, because, planned
@@ -135,11 +137,15 @@ def test_beyond_the_limit_the_whole_action_is_held() -> None:
     made = planned(
         a_proposal(because("deactivate", severity="low"), user="a"),
         a_proposal(because("deactivate", severity="critical"), user="b"),
+        a_proposal(because("delete"), user="c"),
         planning=Planning(limit=1),
     )
 
     assert [action.user_name for action in made.actions] == ["b"]
-    assert made.held == (a_held("a", "deactivate", "beyond --limit 1"),)
+    assert made.held == (
+        a_held("a", "deactivate", "beyond --limit 1"),
+        a_held("c", "delete", "an active key is deactivated first"),
+    )
 
 
 def test_a_key_without_id_or_date_is_the_root_users_alone() -> None:
@@ -311,6 +317,7 @@ def test_an_undo_is_a_plan_of_its_own() -> None:
         exposed,
         untouched,
         created_at=ago(hours=8),
+        expires_at=ago(hours=-16),
         scanned_at=ago(hours=9),
         policies={"p": "0"},
     )
@@ -440,6 +447,7 @@ def test_a_rotation_whose_key_nobody_knows_is_lost_and_not_open() -> None:
     refused_ = a_line(action, "outcome", {"result": "refused", "reason": ""})
 
     assert written.is_lost([intent, unclear])
+    assert written.is_lost([unclear])
     assert not written.is_open([intent, unclear])
     assert not written.is_lost([intent, created, unclear])
     assert written.is_open([intent, created, unclear])
@@ -908,6 +916,27 @@ async def test_a_change_that_is_accepted_and_does_not_show_is_unclear(bench: Ben
         request_id="request-1",
     )
     assert bench.clock.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failures", "result", "slept"),
+    [
+        ("delete", [TIMEOUT], Result.APPLIED, [0.5]),
+        ("delete", [TIMEOUT] * 7, Result.UNCLEAR, [0.5, 1.0, 2.0, 4.0, 8.0, 15.0]),
+        ("delete", [gone("iam:ListAccessKeys")], Result.APPLIED, []),
+        ("deactivate", [gone("iam:ListAccessKeys")], Result.UNCLEAR, []),
+    ],
+)
+async def test_what_could_not_be_looked_at_is_not_taken_for_done_but_a_user_that_is_gone_has_no_key(
+    kind: str, failures: list[AwsFailure], result: Result, slept: list[float]
+) -> None:
+    writer = FakeWriter(keys={"amy": [OLD]}, before={"iam:ListAccessKeys": deque(failures)})
+    clock = FakeClock()
+
+    outcome = await carry_out(CHANGES[ActionKind(kind)], writer, "amy", KEY_ID, clock)
+
+    assert outcome.result is result
+    assert clock.slept == slept
 
 
 async def test_a_change_whose_answers_were_all_lost_may_still_come(bench: Bench) -> None:

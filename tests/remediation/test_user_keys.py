@@ -84,6 +84,7 @@ async def test_a_key_is_created_and_without_a_sink_handed_over(desk: Desk) -> No
 async def test_a_created_key_goes_to_the_sink(desk: Desk) -> None:
     made = await desk.keys.create(desk.sink, desk.told.append)
 
+    assert made.key.id == NEW
     assert made.secret_in == "sink/111111111111/amy"
     assert desk.sink.kept == {NEW: SECRET}
 
@@ -101,6 +102,7 @@ async def test_a_third_key_is_refused_before_anything_is_asked_for(desk: Desk) -
 
 async def test_a_sink_that_fails_leaves_no_key_behind(desk: Desk) -> None:
     desk.sink.failure = AuditError("the disk is full", hint="free it")
+    desk.fail("iam:DeleteAccessKey", THROTTLED)
 
     with pytest.raises(AuditError) as caught:
         await desk.keys.create(desk.sink, desk.told.append)
@@ -111,6 +113,7 @@ async def test_a_sink_that_fails_leaves_no_key_behind(desk: Desk) -> None:
     )
     assert caught.value.hint == "mend the sink, and create again"
     assert desk.there == ["AKIAONE"]
+    assert desk.clock.slept == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -268,6 +271,15 @@ async def test_a_throttled_change_is_waited_for(desk: Desk) -> None:
     assert desk.clock.slept == [1.0]
 
 
+async def test_a_throttled_rotation_is_waited_for(desk: Desk) -> None:
+    desk.fail("iam:CreateAccessKey", THROTTLED)
+
+    outcome = await desk.keys.rotate(desk.sink, desk.told.append)
+
+    assert outcome.result is Result.APPLIED
+    assert desk.clock.slept == [1.0]
+
+
 async def test_a_rotation_needs_a_free_slot(desk: Desk) -> None:
     desk.writer.keys["amy"].append(TWO)
 
@@ -292,6 +304,16 @@ async def test_the_tour_goes_through_the_life_of_a_key_and_leaves_nothing(desk: 
         "deleted AKIANEW1",
     ]
     assert desk.there == ["AKIAONE"]
+
+
+async def test_a_tour_waits_where_aws_throttles(desk: Desk) -> None:
+    desk.fail("iam:UpdateAccessKey", THROTTLED)
+    desk.fail("iam:DeleteAccessKey", THROTTLED)
+
+    await desk.keys.tour(desk.told.append)
+
+    assert desk.told[-2:] == ["deactivated AKIANEW1", "deleted AKIANEW1"]
+    assert desk.clock.slept == [1.0, 1.0]
 
 
 async def test_a_tour_that_fails_half_way_leaves_nothing_either(desk: Desk) -> None:

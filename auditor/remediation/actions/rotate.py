@@ -66,7 +66,7 @@ async def resume(
     """Settle a rotation that was cut off, by what the journal knows of it."""
     known = {line.step: line.detail for line in lines}
     if Step.CREATED not in known:
-        return await lost(writer, owner.user_name, known[Step.INTENT])
+        return await _lost(writer, owner.user_name, known[Step.INTENT])
     key_id = AccessKeyId(str(known[Step.CREATED]["new_key_id"]))
     request_id = str(known[Step.CREATED]["request_id"])
     if Step.STORED in known:
@@ -144,7 +144,7 @@ async def create(
                 await clock.sleep(_PAUSE * 2**attempt)
                 continue
             if failure.kind is FailureKind.UNAVAILABLE:
-                return await lost(writer, owner.user_name, {"keys": [key.id for key in keys]})
+                return await _lost(writer, owner.user_name, {"keys": [key.id for key in keys]})
             return Outcome(result=Result.REFUSED, reason=str(failure))
     return Outcome(result=Result.REFUSED, reason="throttled by AWS, however often it was tried")
 
@@ -157,7 +157,7 @@ async def _is_gone(writer: IamWriter, user_name: str, key_id: AccessKeyId) -> bo
         return failure.kind is FailureKind.GONE
 
 
-async def lost(writer: IamWriter, user_name: str, intent: Mapping[str, object]) -> Outcome:
+async def _lost(writer: IamWriter, user_name: str, intent: Mapping[str, object]) -> Outcome:
     """Say that a key may have been made whose secret nobody has; never delete it.
 
     It may be somebody else's.
