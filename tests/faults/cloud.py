@@ -551,3 +551,5 @@ _ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
     "ListAccountsForParent": _accounts_below,
 }
 UNIT = _UNIT
+CHANGES = frozenset({"CreateAccessKey", "DeleteAccessKey", "UpdateAccessKey"})
+"""What changes keys."""
