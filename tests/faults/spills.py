@@ -18,15 +18,17 @@ class Ear(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        root = logging.getLogger()
-        level = root.level
-        root.addHandler(self)
-        root.setLevel(logging.DEBUG)
+        loggers = logging.getLogger(), logging.getLogger("auditor")  # the tool sets its own level
+        levels = [logger.level for logger in loggers]
+        loggers[0].addHandler(self)
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
         try:
             yield
         finally:
-            root.setLevel(level)
-            root.removeHandler(self)
+            loggers[0].removeHandler(self)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def secrets_in(folder: Path, secrets: Collection[str], heard: Collection[str]) -> Iterator[str]:

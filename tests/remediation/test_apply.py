@@ -624,7 +624,9 @@ async def test_a_creation_is_never_repeated_where_the_answer_was_lost(rotating: 
     assert "it may be AKIANEW1: look, and delete it by hand" in outcome.reason
     assert ids(rotating) == [KEY_ID, "AKIANEW1"]
     rotating.writer.keys["amy"] = [OLD]  # as if none had been made, or somebody had looked
-    assert await rotating.one(an_action("rotate")) == outcome
+    again = await rotating.one(an_action("rotate"))
+    assert again.result is Result.UNCLEAR
+    assert "none shows yet" in again.reason
     assert rotating.writer.count("iam:CreateAccessKey") == 1
 
 
