@@ -3,7 +3,7 @@
 from tests.faults.soak import in_processes
 from tests.faults.stops import stopped
 
-_SCHEDULES, _STOPS = 60, 2
+_SCHEDULES, _STOPS = 40, 2
 
 
 def test_random_faults_make_nothing_wrong_lost_or_claimed() -> None:
