@@ -97,7 +97,7 @@ def main() -> None:
     else:
         for name, value in vars(figures).items():
             print(name, dict(value) if isinstance(value, Counter) else value)  # noqa: T201
-        sys.exit(bool(figures.wrong))
+        sys.exit(figures.wrong.total() > 0)
 
 
 if __name__ == "__main__":
