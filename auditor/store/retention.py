@@ -14,14 +14,12 @@ from auditor.errors import AuditError
 from auditor.model.outcome import Result
 from auditor.model.plan import ActionKind, Plan
 from auditor.remediation import journal as written
+from auditor.store import seal
 from auditor.store.damage import reads
 from auditor.store.encoding import certain
 from auditor.store.journal import SqliteJournal
-from auditor.store.schema import JUDGEMENT
 
 _PERHAPS_RUNNING = timedelta(days=1)
-_OF_A_RUN = ("user", "access_key", "account", "policy_source", "seal", *JUDGEMENT)
-"""The tables that have rows of a run and go with it; `run` itself goes last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ class Retention:
         with self._writing():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for table in _OF_A_RUN:
+                for table in seal.TABLES:
                     self._connection.execute(
                         f"DELETE FROM main.{table} WHERE run_id = ?",  # noqa: S608 -- names of ours
                         (run_id,),

@@ -27,6 +27,8 @@ _ORDERS = {
     "exemption": "policy_id, position",
 }
 """The tables of a run by their keys: read in this order nothing is sorted."""
+TABLES = (*_ORDERS, "seal")
+"""All that have rows of a run, besides its own."""
 _ROWS = {"run": "SELECT * FROM main.run WHERE id = ?"} | {
     table: f"SELECT * FROM main.{table} WHERE run_id = ? ORDER BY {order}"  # noqa: S608 -- names of ours
     for table, order in _ORDERS.items()

@@ -9,7 +9,6 @@ from typing import Self
 
 from auditor import __version__
 from auditor.config import FORMATS, report_file
-from auditor.engine.judgement import RunJudge
 from auditor.formats.masked import MaskedReport
 from auditor.formats.stream import ReportStream
 from auditor.formats.user_template import UserTemplate
@@ -17,6 +16,7 @@ from auditor.store.output import Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.changes import baseline, changes_since
+from auditor.wiring.judging import judge_of
 from auditor.wiring.policies import load_policies, stamps, stored_policies
 
 
@@ -67,7 +67,7 @@ def replay(
                 policies=tuple(policy.stamp for policy in judges),
                 rules=stamps(judges),
             )
-            judge = RunJudge(store, again.id, judges, partition=again.partition, now=again.now)
+            judge = judge_of(store, again, judges)
             store.rejudge(again, judge.judged(), judge.results)
         told: ReportStream = StoredReport(
             store.connection,

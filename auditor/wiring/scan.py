@@ -40,6 +40,7 @@ from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.changes import changes_since, find_baseline
 from auditor.wiring.cluster import on_cluster
+from auditor.wiring.judging import judge_of
 from auditor.wiring.policies import load_policies, stamps
 from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
@@ -122,7 +123,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     left: Sequence[Account] = accounts
                 else:
                     run, left = begun, left_to_read(store, begun, accounts, caller)
-                judge = _judge(store, run, policies)
+                judge = judge_of(store, run, policies)
                 # What is gone on with is judged as it is kept, not as it is found by now.
                 ahead = JudgesAhead(judge, store, run_id) if begun is None else None
                 reading = Scan(
@@ -178,7 +179,7 @@ class _Scanned:
             if self.options.planning is not None and not ended.early:
                 if self.options.from_report:
                     await _ask_again(self.aws, self.store, self.run, self.accounts)
-                    document = self._judged(_judge(self.store, self.run, self.policies))
+                    document = self._judged(judge_of(self.store, self.run, self.policies))
                 plan = _plan(
                     self.store,
                     self.output,
@@ -316,7 +317,3 @@ def _new_run(
         api_calls={},
         throttled=0,
     )
-
-
-def _judge(store: SqliteRunStore, run: Run, policies: Sequence[CompiledPolicy]) -> RunJudge:
-    return RunJudge(store, run.id, policies, partition=run.partition, now=run.now)

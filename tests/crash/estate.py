@@ -20,9 +20,9 @@ from auditor.demo.wire import Call, HttpAnswer, render_error
 from auditor.store.output import STORE
 from tests.command import IAMAUDIT, Ran, World, clean_environment
 from tests.crash import warm
+from tests.faults.cloud import CHANGES
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-CHANGES = {"UpdateAccessKey", "DeleteAccessKey", "CreateAccessKey"}
 
 RULES = {
     "deactivate": "key-unused",

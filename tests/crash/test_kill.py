@@ -16,7 +16,6 @@ import pytest
 from auditor.demo.emulator import Drop, Request
 from auditor.demo.wire import Call, HttpAnswer
 from tests.crash.estate import (
-    CHANGES,
     Desk,
     Estate,
     an_estate,
@@ -26,6 +25,7 @@ from tests.crash.estate import (
     name_of,
     scan_and_plan,
 )
+from tests.faults.cloud import CHANGES
 
 Point = tuple[str, str]
 SINGLE_CALL: tuple[Point, ...] = (
@@ -64,7 +64,7 @@ UNDO: tuple[Point, ...] = (
     ("before", "outcome"),
     ("after", "outcome"),
 )
-PUTS = {"CreateSecret", "PutSecretValue"}
+PUTS = frozenset({"CreateSecret", "PutSecretValue"})
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Executioner:
 
     account: str
     user: str
-    operations: set[str]
+    operations: frozenset[str]
     pid: int = 0
     struck: bool = False
 
