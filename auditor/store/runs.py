@@ -47,9 +47,16 @@ _AT_ONCE = 100
 """Judged keys held in memory, to be written together."""
 _COLUMNS = {"user": 8, "access_key": 13, "temp.judged_key": 6, "temp.finding": 17}
 """Of the tables with many rows, all of them: their rows are tuples in the schema's order."""
+_TOGETHER = 20
+"""Rows that one statement writes: around each, SQLite gives the interpreter away and waits for it,
+while the event loop in the other thread wants it as much."""
 _FILLING = {
     table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608 -- names of ours
     for table, columns in _COLUMNS.items()
+}
+_FILLING_TOGETHER = {
+    table: filling + f", ({', '.join('?' * _COLUMNS[table])})" * (_TOGETHER - 1)
+    for table, filling in _FILLING.items()
 }
 
 
@@ -370,7 +377,11 @@ class SqliteRunStore:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
     def _fill(self, table: str, rows: Iterable[Row]) -> None:
-        self._connection.executemany(_FILLING[table], rows)
+        left = iter(rows)
+        while len(some := list(islice(left, _TOGETHER))) == _TOGETHER:
+            values = tuple(chain.from_iterable(some))
+            self._connection.execute(_FILLING_TOGETHER[table], values)
+        self._connection.executemany(_FILLING[table], some)
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         return cursor.rows(self._connection, query, arguments)
