@@ -163,7 +163,7 @@ class Bound:
 
 
 class Share:
-    """One account's part of a Bound; entered around each call."""
+    """One account's part of a Bound; entered around calls, of which there is one at a time."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypedDict
 
 from auditor.aws.bounds import named
 from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
@@ -17,6 +18,8 @@ _AWS_ADMINISTRATOR = re.compile(r"arn:[^:]+:iam::aws:policy/AdministratorAccess"
 _QUARANTINE = re.compile(r"arn:[^:]+:iam::aws:policy/AWSCompromisedKeyQuarantine(V\d+)?")
 _AWS_MANAGED = re.compile(r"arn:[^:]+:iam::aws:policy/.*")
 _UNREADABLE = Unknown(operation=OPERATION, code=NOT_IN_ANSWER)
+_MEMBERSHIPS = 256
+"""Combinations of policies and groups remembered at a time."""
 
 Item = Mapping[str, Any]
 
@@ -39,6 +42,14 @@ class _Holder:
     """Of each inline policy, whether it allows everything."""
 
 
+class _Rights(TypedDict):
+    """The part of UserDetails that follows from policies and groups."""
+
+    policies: tuple[str, ...]
+    admin: Known[bool]
+    quarantined: bool
+
+
 class Digest:
     """What the pages of an answer tell, page by page: no policy document is kept."""
 
@@ -47,7 +58,7 @@ class Digest:
         self._groups: dict[str, _Holder] = {}
         self._powerful: dict[str, Known[bool]] = {}
         self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
-        """Groups and policies, each once: most users have those of others."""
+        """Groups, each once: most users are in those of others."""
 
     def add(self, page: Item) -> None:
         """Take a page in; raise LookupError where it lacks what it must have.
@@ -65,11 +76,14 @@ class Digest:
 
     def users(self) -> dict[str, UserDetails]:
         """Return what all pages together tell of each user, by user name."""
-        return {name: self._details(*user) for name, user in self._users.items()}
+        rights = lru_cache(_MEMBERSHIPS)(self._rights)
+        return {
+            name: UserDetails(tags=tags, groups=self._once(groups), **rights(own, groups))
+            for name, (own, groups, tags) in self._users.items()
+        }
 
-    def _details(
-        self, own: _Holder, names: tuple[str, ...], tags: Mapping[str, str]
-    ) -> UserDetails:
+    def _rights(self, own: _Holder, names: tuple[str, ...]) -> _Rights:
+        """Return what a user with these policies in these groups may do: few differ in it."""
         holders = [own, *(self._groups[name] for name in names if name in self._groups)]
         attached = [arn for holder in holders for arn in holder.attached]
         rights = [
@@ -77,15 +91,12 @@ class Digest:
             *(right for holder in holders for right in holder.rights),
             *(_UNREADABLE for name in names if name not in self._groups),
         ]
-        return UserDetails(
-            tags=tags,
-            groups=self._once(names),
-            policies=self._once(
-                tuple(sorted({*attached, *(p for each in holders for p in each.inline)}))
-            ),
-            admin=_any(rights),
-            quarantined=any(_QUARANTINE.fullmatch(arn) for arn in own.attached),
-        )
+        inline = (name for holder in holders for name in holder.inline)
+        return {
+            "policies": tuple(sorted({*attached, *inline})),
+            "admin": _any(rights),
+            "quarantined": any(_QUARANTINE.fullmatch(arn) for arn in own.attached),
+        }
 
     def _once(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return self._same.setdefault(names, names)

@@ -55,6 +55,8 @@ class _Call:
     """One call, while it is being made."""
 
     operation: str
+    group: str
+    """What is limited together: its operation, without the service."""
     attempts: int
     tries: int = 0
     """Those that did not get through."""
@@ -62,10 +64,6 @@ class _Call:
     lost_since: float = float("inf")
     renewed: bool = False
     mark: object = None
-
-    @property
-    def group(self) -> str:
-        return self.operation.partition(":")[2]
 
 
 @contextmanager
@@ -115,7 +113,7 @@ class Calls:
         everything of the operation has been throttled for a minute; what does not get through,
         `attempts` times in all; what AWS calls expired, once with new credentials.
         """
-        call = _Call(operation, attempts or self._attempts)
+        call = _Call(operation, operation.partition(":")[2], attempts or self._attempts)
         self._progress.called(operation)
         while True:
             await self._limiter.admit(call.group)

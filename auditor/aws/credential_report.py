@@ -6,7 +6,7 @@ Source: IAM User Guide, "Generate credential reports for your AWS account".
 import csv
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from auditor.errors import AwsFailure, FailureKind
@@ -18,7 +18,13 @@ from auditor.ports import CredentialReport, ReportRow
 OPERATION = "iam:GetCredentialReport"
 _SILENT = Unknown(operation=OPERATION, code=NOT_IN_ANSWER)
 _NO_DATE = frozenset({"", "N/A", "no_information", "not_supported"})
-_NEEDED = frozenset({"user", "arn"})
+_NEEDED = ("user", "arn")
+_OF_A_SLOT = (
+    "active", "last_rotated", "last_used_date", "last_used_service", "last_used_region",
+)  # fmt: skip
+_BLANK = [""]
+_FLAGS: Mapping[str, Known[bool]] = {"true": True, "false": False}
+_NEVER = NeverUsed()
 
 
 def parse(content: bytes, generated_at: datetime) -> CredentialReport:
@@ -39,31 +45,51 @@ def parse(content: bytes, generated_at: datetime) -> CredentialReport:
     )
 
 
+class _Columns:
+    """Where the header has what matters here; a column that it lacks is silent in every row."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.width = len(header)
+        self._at = {name: at for at, name in enumerate(header)}
+        self.user, self.arn = (self._of(name) for name in _NEEDED)
+        self.created = self._of("user_creation_time")
+        self.password, self.mfa = self._of("password_enabled"), self._of("mfa_active")
+        self.slots = [
+            (slot, *(self._of(f"access_key_{slot}_{name}") for name in _OF_A_SLOT))
+            for slot in (1, 2)
+        ]
+
+    def _of(self, name: str) -> int:
+        """Return the place of a column; one past the last, where every row is blank."""
+        return self._at.get(name, self.width)
+
+
 def _rows(text: str) -> Iterator[tuple[str, ReportRow]]:
-    table = csv.DictReader(io.StringIO(text, newline=""), restval="")
-    if not _NEEDED.issubset(table.fieldnames or ()):
+    table = csv.reader(io.StringIO(text, newline=""))
+    columns = _Columns(next(table, ()))
+    if columns.width in {columns.user, columns.arn}:
         raise ValueError("its header lacks user or arn")
     for row in table:
-        yield row["user"], _row(row)
+        if row:
+            cells = row[: columns.width] + _BLANK * max(1, columns.width + 1 - len(row))
+            yield cells[columns.user], _row(cells, columns)
 
 
-def _row(row: Mapping[str, str]) -> ReportRow:
+def _row(row: Sequence[str], columns: _Columns) -> ReportRow:
     return ReportRow(
-        arn=sys.intern(row["arn"]),
-        created_at=_date(row.get("user_creation_time")),
-        password_enabled=_flag(row.get("password_enabled")),
-        mfa=_flag(row.get("mfa_active")),
-        keys=_keys(row),
+        arn=sys.intern(row[columns.arn]),
+        created_at=_date(row[columns.created]),
+        password_enabled=_flag(row[columns.password]),
+        mfa=_flag(row[columns.mfa]),
+        keys=_keys(row, columns),
     )
 
 
-def _keys(row: Mapping[str, str]) -> Known[tuple[AccessKey, ...]]:
+def _keys(row: Sequence[str], columns: _Columns) -> Known[tuple[AccessKey, ...]]:
     """Return a key for each slot that is active or has a date; Unknown where a flag is neither."""
     keys = []
-    for slot in (1, 2):
-        prefix = f"access_key_{slot}_"
-        created = _date(row.get(prefix + "last_rotated"))
-        active = _flag(row.get(prefix + "active"))
+    for slot, is_active, rotated, used_at, service, region in columns.slots:
+        created, active = _date(row[rotated]), _flag(row[is_active])
         if isinstance(active, Unknown):
             return active
         if active or created is not None:
@@ -73,32 +99,29 @@ def _keys(row: Mapping[str, str]) -> Known[tuple[AccessKey, ...]]:
                     slot=slot,
                     status=KeyStatus.ACTIVE if active else KeyStatus.INACTIVE,
                     created_at=created,
-                    last_use=_last_use(row, prefix),
+                    last_use=_last_use(row[used_at], row[service], row[region]),
                 )
             )
     return tuple(keys)
 
 
-def _last_use(row: Mapping[str, str], prefix: str) -> LastUse:
-    text = row.get(prefix + "last_used_date")
+def _last_use(text: str, service: str, region: str) -> LastUse:
     at = _date(text)
     if at is not None:
-        return Used(
-            at=at,
-            service=sys.intern(row.get(prefix + "last_used_service") or "N/A"),
-            region=sys.intern(row.get(prefix + "last_used_region") or "N/A"),
-        )
-    return NeverUsed() if text == "N/A" else _SILENT
+        return Used(at=at, service=sys.intern(service or "N/A"), region=sys.intern(region or "N/A"))
+    return _NEVER if text == "N/A" else _SILENT
 
 
-def _flag(text: str | None) -> Known[bool]:
+def _flag(text: str) -> Known[bool]:
     """Read TRUE and false alike; anything else (`not_supported`) is not known."""
-    return {"true": True, "false": False}.get((text or "").lower(), _SILENT)
+    return _FLAGS.get(text.lower(), _SILENT)
 
 
-def _date(text: str | None) -> datetime | None:
+def _date(text: str) -> datetime | None:
     """Return an instant in UTC; raise ValueError for text that is neither a date nor a blank."""
-    if text is None or text in _NO_DATE:
+    if text in _NO_DATE:
         return None
     at = datetime.fromisoformat(text)
+    if at.tzinfo is UTC:  # as it is for `Z` and `+00:00`
+        return at
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -56,7 +56,8 @@ class AnswerReader:
     async def access_keys(self, user_name: str) -> Sequence[AccessKey]:
         """Return all keys of a user, whatever their number, each once."""
         keys: dict[str, AccessKey] = {}
-        async for page in self.pages("ListAccessKeys", {"UserName": user_name}):
+        pages = _Listing(self.ask, "ListAccessKeys", {"UserName": user_name})
+        while (page := await pages.next()) is not None:
             with failures("iam:ListAccessKeys"):
                 for key in page["AccessKeyMetadata"]:
                     keys[key["AccessKeyId"]] = AccessKey(
@@ -143,15 +144,36 @@ class AnswerReader:
 
         A page that fails is asked for again by itself.
         """
-        asked = {**arguments, "MaxItems": _PAGE}
-        pages = Pages(f"iam:{operation}")
-        while True:
-            page = await self.ask(operation, asked)
+        pages = _Listing(self.ask, operation, arguments)
+        while (page := await pages.next()) is not None:
             yield page
-            if not page.get("IsTruncated"):
-                return
-            lists = (value for value in page.values() if isinstance(value, list))
-            asked["Marker"] = pages.follow(page.get("Marker"), next(filter(None, lists), ()))
+
+
+class _Listing:
+    """Asks for the pages of an operation; for the one that most users' keys fill, at little cost.
+
+    A generator is known to the event loop, and costs ten times as much.
+    """
+
+    def __init__(self, ask: Send, operation: str, arguments: Arguments) -> None:
+        self._ask = ask
+        self._operation = operation
+        self._asked = {**arguments, "MaxItems": _PAGE}
+        self._pages: Pages | None = None
+        self._last: Answer | None = None
+
+    async def next(self) -> Answer | None:
+        """Return the next page, None after the last; raise AwsFailure."""
+        if self._last is not None:
+            if not self._last.get("IsTruncated"):
+                return None
+            if self._pages is None:
+                self._pages = Pages(f"iam:{self._operation}")
+            lists = (value for value in self._last.values() if isinstance(value, list))
+            items: Sequence[Any] = next(filter(None, lists), ())
+            self._asked["Marker"] = self._pages.follow(self._last.get("Marker"), items)
+        self._last = await self._ask(self._operation, self._asked)
+        return self._last
 
 
 class ClientReader(AnswerReader):
@@ -167,4 +189,4 @@ class ClientReader(AnswerReader):
 
 def utc(at: datetime) -> datetime:
     """Return the instant in UTC."""
-    return at.astimezone(UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)

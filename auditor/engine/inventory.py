@@ -160,19 +160,29 @@ class AccountReading:
     async def _read_user(self, user: IamUser) -> None:
         slots = self._slots(user)
         try:
-            keys = await self._list_keys(user) if slots is None or slots else ()
+            keys = await self._read_keys(user, slots) if slots is None or slots else ()
         except AwsFailure as failure:
             if failure.kind is not FailureKind.GONE:  # deleted since the listing is no error
                 self._missed(failure, subject=user.name)
         else:
+            self._users[user.name] = (user, keys)
+            self._tally.keys += len(keys)
+        self._tally.users_done += 1
+
+    async def _read_keys(
+        self, user: IamUser, slots: Sequence[AccessKey] | None
+    ) -> Sequence[AccessKey]:
+        """Return the user's keys with their last uses; raise AwsFailure where they can't be listed.
+
+        The calls about a user come one after the other: one place is taken for all of them.
+        """
+        async with self._share:
+            keys = await self._list_keys(user)
             read = [
                 use_of(key, keys, slots or ()) or await self._with_last_use(user, key)
                 for key in keys
             ]
-            kept = sorted((key for key in read if key), key=lambda key: key.id or "")
-            self._users[user.name] = (user, kept)
-            self._tally.keys += len(kept)
-        self._tally.users_done += 1
+        return sorted((key for key in read if key), key=lambda key: key.id or "")
 
     def _slots(self, user: IamUser) -> Sequence[AccessKey] | None:
         """Return the user's keys as the report has them; None where only asking can tell."""
@@ -190,7 +200,7 @@ class AccountReading:
         return [user for user, _ in self._users.values() if Enrichment.row(report, user) is None]
 
     async def _list_keys(self, user: IamUser) -> Sequence[AccessKey]:
-        return await self._ask(partial(self._reader.access_keys, user.name))
+        return await self._call(partial(self._reader.access_keys, user.name))
 
     async def _with_last_use(self, user: IamUser, key: AccessKey) -> AccessKey | None:
         """Return the key with its last use; None if it is gone by now."""
@@ -198,7 +208,7 @@ class AccountReading:
             raise RuntimeError("ListAccessKeys names every key")
         last_use: LastUse
         try:
-            last_use = await self._ask(partial(self._reader.last_use, key.id))
+            last_use = await self._call(partial(self._reader.last_use, key.id))
         except AwsFailure as failure:
             if await self._gone(user, key, failure):
                 return None
@@ -283,12 +293,16 @@ class AccountReading:
         self._enrichment.passwords[user.name] = password
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make one call within the account's share; give the account up where it is hopeless."""
+        """Make one call within the account's share, as `_call` does."""
+        async with self._share:
+            return await self._call(call)
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make one call where a place was taken; give the account up where it is hopeless."""
+        if self._given_up:
+            raise _GaveUpError  # by another call, while this one waited
         try:
-            async with self._share:
-                if self._given_up:
-                    raise _GaveUpError  # by another call, while this one waited
-                answer = await call()
+            answer = await call()
         except AwsFailure as failure:
             self._refused_credentials |= failure.kind is FailureKind.CREDENTIALS
             self._in_a_row = self._in_a_row + 1 if failure.kind in HOPELESS else 0
