@@ -27,6 +27,8 @@ from auditor.policy.evaluate import (
 )
 from auditor.policy.facts import age, facts_of_keys, idle
 
+_Found: TypeAlias = tuple[tuple[tuple[str, ...], FindingStatus], ...]
+"""What was found of a key: the controls of each finding, and its status."""
 Place: TypeAlias = tuple[str, int]
 """An exemption: its policy, and which one of the policy's it is."""
 
@@ -49,7 +51,8 @@ class AccountJudge:
         self._names = {name for each in policies for rule in each.rules for name in rule.controls}
         self._whole: dict[str, set[FindingStatus]] = defaultdict(set)
         """What was found of the account, by control."""
-        self._keys = 0
+        self._found: Counter[tuple[_Found, bool]] = Counter()
+        """How many keys have the same findings, and whether they are the root user's."""
         self.account_id = inventory.account.id
         self.controls: dict[str, Counts] = {}
         """What each control came to, by its name."""
@@ -70,24 +73,24 @@ class AccountJudge:
                 self.controls[name] = Counts()
         for user in users:
             for judged in self._user(user):
-                self._count_key(judged, root=user.identity.root)
+                found = tuple((finding.controls, finding.status) for finding in judged.findings)
+                self._found[found, user.identity.root] += 1
                 yield judged
-        for counts in self.controls.values():
-            counts.passed = self._keys - counts.failed - counts.exempt - counts.indeterminate
+        self._count_keys()
         if self._inventory.root_keys_unknown is not None:
             yield from self._unknown_root(self._inventory.root_keys_unknown)
         for name in self._names - self.controls.keys():
             self._count_account(name)
 
-    def _count_key(self, judged: JudgedKey, *, root: bool) -> None:
-        by_control = _by_control(judged.findings)
-        for name, statuses in by_control.items():
-            self._whole[name] |= statuses
-        if root:
-            return
-        self._keys += 1
-        for name in by_control.keys() & self.controls.keys():
-            self.controls[name].add(by_control[name])
+    def _count_keys(self) -> None:
+        """Count the keys for the controls on keys: the root user's are none of them."""
+        for (found, root), times in self._found.items():
+            by_control = _by_control(found)
+            for name, statuses in by_control.items():
+                self._whole[name] |= statuses
+            if not root:
+                for name, counts in self.controls.items():
+                    counts.add(by_control.get(name, ()), times=times)
 
     def _count_account(self, name: str) -> None:
         """Count the account once for a control on accounts: its worst key decides.
@@ -227,11 +230,11 @@ class AccountJudge:
         )
 
 
-def _by_control(findings: Iterable[Finding]) -> dict[str, set[FindingStatus]]:
+def _by_control(found: _Found) -> dict[str, set[FindingStatus]]:
     statuses: dict[str, set[FindingStatus]] = {}
-    for finding in findings:
-        for name in finding.controls:
-            statuses.setdefault(name, set()).add(finding.status)
+    for controls, status in found:
+        for name in controls:
+            statuses.setdefault(name, set()).add(status)
     return statuses
 
 

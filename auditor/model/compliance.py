@@ -38,17 +38,17 @@ class Counts:
     exempt: int = 0
     indeterminate: int = 0
 
-    def add(self, statuses: Iterable[FindingStatus]) -> None:
-        """Count one key or account with these findings: the worst of them decides."""
+    def add(self, statuses: Iterable[FindingStatus], *, times: int = 1) -> None:
+        """Count a key or account with these findings, or several: the worst of them decides."""
         found = set(statuses)
         if FindingStatus.OPEN in found:
-            self.failed += 1
+            self.failed += times
         elif FindingStatus.INDETERMINATE in found:
-            self.indeterminate += 1
+            self.indeterminate += times
         elif FindingStatus.EXEMPT in found:
-            self.exempt += 1
+            self.exempt += times
         else:
-            self.passed += 1
+            self.passed += times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

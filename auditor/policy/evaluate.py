@@ -170,12 +170,14 @@ class Judge:
         rules = self._policy.rules
         answers = [self._answers(name) for name in classes]
         if len(classes) == 1:
-            mine = classes[0]
+            mine, answered = classes[0], tuple(answers[0])
+            if None not in answered and not self._policy.exemptions:
+                return _all_plain(rules, mine, answered)
             return tuple(
                 _plain(rule, mine, VerdictKind.PASS)
                 if answer is False
                 else self._verdict_in(rule, mine, answer)
-                for rule, answer in zip(rules, answers[0], strict=True)
+                for rule, answer in zip(rules, answered, strict=True)
             )
         return tuple(
             _agreed(rule, map(self._verdict_in, repeat(rule), classes, each), class_unknown)
@@ -277,6 +279,15 @@ class Judge:
 def _plain(rule: CompiledRule, user_class: str, kind: VerdictKind) -> Verdict:
     """Return a verdict that needs no reason: one for all the keys that get it."""
     return Verdict(rule=rule, kind=kind, title=rule.titles[user_class])
+
+
+@lru_cache(maxsize=4096)
+def _all_plain(
+    rules: tuple[CompiledRule, ...], user_class: str, broken: tuple[bool | None, ...]
+) -> tuple[Verdict, ...]:
+    """Return the verdicts where each rule is broken or not: many keys get the same."""
+    kinds = (VerdictKind.VIOLATION if each else VerdictKind.PASS for each in broken)
+    return tuple(_plain(rule, user_class, kind) for rule, kind in zip(rules, kinds, strict=True))
 
 
 def _one_of(classes: list[str]) -> str | None:
