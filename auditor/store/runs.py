@@ -47,17 +47,18 @@ _AT_ONCE = 100
 """Judged keys held in memory, to be written together."""
 _COLUMNS = {"user": 8, "access_key": 13, "temp.judged_key": 6, "temp.finding": 17}
 """Of the tables with many rows, all of them: their rows are tuples in the schema's order."""
-_TOGETHER = 20
-"""Rows that one statement writes: around each, SQLite gives the interpreter away and waits for it,
-while the event loop in the other thread wants it as much."""
-_FILLING = {
-    table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608 -- names of ours
-    for table, columns in _COLUMNS.items()
-}
-_FILLING_TOGETHER = {
-    table: filling + f", ({', '.join('?' * _COLUMNS[table])})" * (_TOGETHER - 1)
-    for table, filling in _FILLING.items()
-}
+_MOST_VALUES = 999
+"""Of one statement, for any SQLite. Around each it gives the interpreter away and waits for it,
+while the event loop in the other thread wants it as much: so one writes many rows."""
+
+
+def _filling(table: str, rows: int) -> str:
+    row = f"({', '.join('?' * _COLUMNS[table])})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- names of ours
+
+
+_TOGETHER = {table: _MOST_VALUES // columns for table, columns in _COLUMNS.items()}
+_FILLING = {table: (_filling(table, rows), _filling(table, 1)) for table, rows in _TOGETHER.items()}
 
 
 class SqliteRunStore:
@@ -377,11 +378,11 @@ class SqliteRunStore:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
     def _fill(self, table: str, rows: Iterable[Row]) -> None:
-        left = iter(rows)
-        while len(some := list(islice(left, _TOGETHER))) == _TOGETHER:
-            values = tuple(chain.from_iterable(some))
-            self._connection.execute(_FILLING_TOGETHER[table], values)
-        self._connection.executemany(_FILLING[table], some)
+        left, together = iter(rows), _TOGETHER[table]
+        many, one = _FILLING[table]
+        while len(some := list(islice(left, together))) == together:
+            self._connection.execute(many, tuple(chain.from_iterable(some)))
+        self._connection.executemany(one, some)
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         return cursor.rows(self._connection, query, arguments)

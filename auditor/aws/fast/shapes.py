@@ -8,7 +8,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -16,6 +16,8 @@ from xml.etree.ElementTree import Element
 
 from botocore.utils import parse_timestamp
 
+_MOST_TAGS = 32
+"""Remembered of one element: an answer could have any number of namespaces."""
 _ZULU_LENGTH = len("2026-01-02T03:04:05Z")
 
 
@@ -35,21 +37,31 @@ class Struct:
     """An element with members, each at most once; others are skipped."""
 
     members: Mapping[str, "Shape"]
+    _by_tag: dict[str, tuple[str, "Shape"]] = field(default_factory=dict, compare=False)
+    """Members by tags that were met: with their namespace, of which there is one as a rule."""
 
     def read(self, element: Element) -> dict[str, Any]:
         """Return the wanted members; raise ValueError where one repeats."""
         found: dict[str, Any] = {}
-        members = self.members
+        by_tag = self._by_tag
         for child in element:
-            tag = child.tag
-            name = tag[tag.rfind("}") + 1 :]  # its namespace comes first
-            shape = members.get(name)
-            if shape is None:
+            member = by_tag.get(child.tag) or self._member(child.tag)
+            if member is None:
                 continue
+            name, shape = member
             if name in found:
                 raise ValueError("an element repeats")
             found[name] = shape.read(child)
         return found
+
+    def _member(self, tag: str) -> "tuple[str, Shape] | None":
+        name = tag[tag.rfind("}") + 1 :]  # its namespace comes first
+        shape = self.members.get(name)
+        if shape is None:
+            return None
+        if len(self._by_tag) < _MOST_TAGS:
+            self._by_tag[tag] = name, shape
+        return name, shape
 
 
 @dataclass(frozen=True, slots=True)
