@@ -38,7 +38,8 @@ class ReportRow:
     password_enabled: Known[bool]
     mfa: Known[bool]
     keys: Known[tuple[AccessKey, ...]] = field(hash=False)
-    """The filled slots; ids are not in the report. Unknown where a slot can't be read."""
+    """The filled slots; ids are not in the report. Unknown where a slot was not, or can't be read.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,11 @@ class IamReader(Protocol):
         """Ask for a report; whether one is complete (GenerateCredentialReport)."""
         ...
 
-    async def credential_report(self) -> CredentialReport:
-        """Return the complete report, parsed (GetCredentialReport)."""
+    async def credential_report(self, *, slots: bool) -> CredentialReport:
+        """Return the complete report, parsed (GetCredentialReport).
+
+        The keys of IAM users are read with `slots` only; the root user's always.
+        """
         ...
 
     async def user_details(self) -> Mapping[str, UserDetails]:

@@ -12,7 +12,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.identity import IamUser
-from auditor.model.unknown import Known
+from auditor.model.unknown import NOT_ASKED, Known, Unknown
 from auditor.ports import CredentialReport, OpenAccount, ReportRow, UserDetails
 from tests.builders import NOW
 
@@ -69,6 +69,9 @@ def a_report(*rows: ReportRow, root_keys: tuple[AccessKey, ...] = ()) -> Credent
         keys=root_keys,
     )
     return CredentialReport(generated_at=NOW, root=root, users={row.arn: row for row in rows})
+
+
+NOT_LOOKED_AT = Unknown(operation="iam:GetCredentialReport", code=NOT_ASKED)
 
 
 def _slots(keys: Sequence[AccessKey]) -> tuple[AccessKey, ...]:
@@ -134,14 +137,17 @@ class FakeIam:
         self.polls -= 1
         return self.polls < 1
 
-    async def credential_report(self) -> CredentialReport:
+    async def credential_report(self, *, slots: bool) -> CredentialReport:
         self._call("iam:GetCredentialReport")
         known = [self._user(name) for name in self.keys if name not in self.newer]
         rows = (
-            replace(a_row(user), keys=self.reported.get(user.name, _slots(self.keys[user.name])))
+            replace(a_row(user), keys=self._reported(user.name) if slots else NOT_LOOKED_AT)
             for user in known
         )
         return a_report(*rows, root_keys=self.root_keys)
+
+    def _reported(self, name: str) -> Known[tuple[AccessKey, ...]]:
+        return self.reported.get(name, _slots(self.keys[name]))
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         self._call("iam:GetAccountAuthorizationDetails")

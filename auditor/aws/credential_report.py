@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.identity import ROOT_USER_NAME
-from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
+from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
 from auditor.ports import CredentialReport, ReportRow
 
 OPERATION = "iam:GetCredentialReport"
 _SILENT = Unknown(operation=OPERATION, code=NOT_IN_ANSWER)
+_NOT_LOOKED_AT = Unknown(operation=OPERATION, code=NOT_ASKED)
 _NO_DATE = frozenset({"", "N/A", "no_information", "not_supported"})
 _NEEDED = ("user", "arn")
 _OF_A_SLOT = (
@@ -27,10 +28,13 @@ _FLAGS: Mapping[str, Known[bool]] = {"true": True, "false": False}
 _NEVER = NeverUsed()
 
 
-def parse(content: bytes, generated_at: datetime) -> CredentialReport:
-    """Return the report; raise AwsFailure where it is not one."""
+def parse(content: bytes, generated_at: datetime, *, slots: bool = True) -> CredentialReport:
+    """Return the report; raise AwsFailure where it is not one.
+
+    Without `slots` the keys of IAM users are not looked at: they are asked for one by one.
+    """
     try:
-        parsed = list(_rows(content.decode()))
+        parsed = list(_rows(content.decode(), slots=slots))
     except (ValueError, csv.Error) as error:
         raise AwsFailure(
             operation=OPERATION,
@@ -64,7 +68,7 @@ class _Columns:
         return self._at.get(name, self.width)
 
 
-def _rows(text: str) -> Iterator[tuple[str, ReportRow]]:
+def _rows(text: str, *, slots: bool) -> Iterator[tuple[str, ReportRow]]:
     table = csv.reader(io.StringIO(text, newline=""))
     columns = _Columns(next(table, ()))
     if columns.width in {columns.user, columns.arn}:
@@ -72,16 +76,17 @@ def _rows(text: str) -> Iterator[tuple[str, ReportRow]]:
     for row in table:
         if row:
             cells = row[: columns.width] + _BLANK * max(1, columns.width + 1 - len(row))
-            yield cells[columns.user], _row(cells, columns)
+            user = cells[columns.user]
+            yield user, _row(cells, columns, slots=slots or user == ROOT_USER_NAME)
 
 
-def _row(row: Sequence[str], columns: _Columns) -> ReportRow:
+def _row(row: Sequence[str], columns: _Columns, *, slots: bool) -> ReportRow:
     return ReportRow(
         arn=sys.intern(row[columns.arn]),
         created_at=_date(row[columns.created]),
         password_enabled=_flag(row[columns.password]),
         mfa=_flag(row[columns.mfa]),
-        keys=_keys(row, columns),
+        keys=_keys(row, columns) if slots else _NOT_LOOKED_AT,
     )
 
 

@@ -84,11 +84,12 @@ class AnswerReader:
         with failures("iam:GenerateCredentialReport"):
             return bool(answer["State"] == "COMPLETE")
 
-    async def credential_report(self) -> CredentialReport:
-        """Return the complete credential report."""
+    async def credential_report(self, *, slots: bool) -> CredentialReport:
+        """Return the complete credential report; the keys of IAM users only with `slots`."""
         answer = await self.ask("GetCredentialReport", {})
         with failures(credential_report.OPERATION):
-            return credential_report.parse(answer["Content"], utc(answer["GeneratedTime"]))
+            content, at = answer["Content"], utc(answer["GeneratedTime"])
+            return credential_report.parse(content, at, slots=slots)
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         """Return tags, groups, policies, rights and quarantine of all users."""

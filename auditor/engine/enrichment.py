@@ -1,7 +1,7 @@
 """What the credential report and the authorization details tell of the users of an account."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from auditor.model.access_key import AccessKey, LastUse
 from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
@@ -89,21 +89,6 @@ def use_of(
     if len(mine) != 1 or isinstance(mine[0].last_use, Unknown):
         return None
     return with_use(key, mine[0].last_use)
-
-
-def without_keys(report: CredentialReport) -> CredentialReport:
-    """Return the report without the users' keys, where those are asked for one by one."""
-    rows = (
-        ReportRow(
-            arn=row.arn,
-            created_at=row.created_at,
-            password_enabled=row.password_enabled,
-            mfa=row.mfa,
-            keys=_REPORT_NOT_ASKED,
-        )
-        for row in report.users.values()
-    )
-    return replace(report, users={row.arn: row for row in rows})
 
 
 def with_use(key: AccessKey, last_use: LastUse) -> AccessKey:

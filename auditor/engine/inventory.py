@@ -11,7 +11,6 @@ from auditor.engine.enrichment import (
     root_user,
     use_of,
     with_use,
-    without_keys,
 )
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure, FailureKind
@@ -141,7 +140,9 @@ class AccountReading:
         return OutcomeKind.PARTIAL if read else OutcomeKind.UNREACHABLE
 
     async def _read_users(self) -> None:
-        await fanout.each_of(self._listed_users(), self._read_user, limit=self._workers)
+        await fanout.each_of(
+            self._listed_users(), self._read_user, limit=self._workers, room=self._share.room
+        )
 
     async def _listed_users(self) -> AsyncIterator[Sequence[IamUser]]:
         pages = aiter(self._reader.users())
@@ -235,8 +236,8 @@ class AccountReading:
     async def _read_report(self) -> None:
         try:
             await self._await_report()
-            report = await self._ask(self._reader.credential_report)
-            self._enrichment.report = report if self._from_report else without_keys(report)
+            asked = partial(self._reader.credential_report, slots=self._from_report)
+            self._enrichment.report = await self._ask(asked)
         except AwsFailure as failure:
             self._noted(failure)
             self._enrichment.report = _unknown(failure)

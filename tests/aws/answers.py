@@ -47,7 +47,7 @@ ASKED: Mapping[str, Ask] = {
     "GetAccessKeyLastUsed": lambda reader: reader.last_use(AccessKeyId("AKIAIOSFODNN7EXAMPLE")),
     "GetAccountAuthorizationDetails": lambda reader: reader.user_details(),
     "GetAccountSummary": lambda reader: reader.root_keys_present(),
-    "GetCredentialReport": lambda reader: reader.credential_report(),
+    "GetCredentialReport": lambda reader: reader.credential_report(slots=True),
     "GetLoginProfile": lambda reader: reader.has_password("amy"),
     "ListAccessKeys": lambda reader: reader.access_keys("amy"),
     "ListEntitiesForPolicy": lambda reader: reader.quarantined_users(),

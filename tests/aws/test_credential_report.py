@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from auditor.aws.credential_report import parse
 from auditor.errors import AwsFailure
 from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed, Used
-from auditor.model.unknown import Unknown
+from auditor.model.unknown import NOT_ASKED, Unknown
 from auditor.ports import CredentialReport, ReportRow
 from tests.builders import NOW
 
@@ -49,6 +50,26 @@ def test_the_root_row_has_its_key_with_region_na_as_used() -> None:
     assert key.created_at == datetime(2021, 1, 1, tzinfo=UTC)
     assert key.last_use == Used(at=datetime(2026, 1, 1, tzinfo=UTC), service="s3", region="N/A")
     assert isinstance(root.password_enabled, Unknown)
+
+
+def test_without_slots_only_the_root_user_has_keys() -> None:
+    bare = parse("\n".join((HEADER, ROOT, AMY)).encode(), NOW, slots=False)
+    whole = report(HEADER, ROOT, AMY)
+
+    assert bare.root == whole.root
+    amy = bare.users["arn:aws:iam::1:user/a,b/amy"]
+    assert amy.keys == Unknown(operation="iam:GetCredentialReport", code=NOT_ASKED)
+    assert replace(amy, keys=()) == replace(whole.users[amy.arn], keys=())
+
+
+def test_a_row_longer_or_shorter_than_the_header_is_read_as_far_as_it_goes() -> None:
+    rows = report(HEADER, AMY + ",more,and more", "bob,arn:aws:iam::1:user/bob").users
+
+    assert len(keys_of(rows["arn:aws:iam::1:user/a,b/amy"])) == 2
+    bob = rows["arn:aws:iam::1:user/bob"]
+    assert bob.created_at is None
+    assert isinstance(bob.mfa, Unknown)
+    assert isinstance(bob.keys, Unknown)
 
 
 def test_booleans_dates_and_quoted_commas_are_read_in_both_spellings() -> None:
