@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -41,43 +40,27 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, limi
 
 
 async def each_of(
-    pages: AsyncIterator[Iterable[T]],
-    work: Callable[[T], Awaitable[None]],
-    *,
-    limit: int,
-    room: Callable[[], int] = lambda: sys.maxsize,
+    pages: AsyncIterator[Iterable[T]], work: Callable[[T], Awaitable[None]], *, limit: int
 ) -> None:
     """Run `work` on the items of pages as they come, at most `limit` at the same time.
 
-    One begins, and others beside it while `room` has places for them: a worker that only waits
-    for a place costs more than it does. A page is asked for only when no item of those before is
-    left for a worker that is free, so memory stays flat. The first failure, of `pages` too,
-    cancels the rest and is raised.
+    A page is asked for only when no item of those before is left for a worker that is free, so
+    memory stays flat. The first failure, of `pages` too, cancels the rest and is raised.
     """
     turn = anyio.Lock()
     left: Iterator[T] | None = iter(())
-    workers = coming = 1
 
     async def serve() -> None:
-        nonlocal left, workers, coming
-        coming -= 1
+        nonlocal left
         while (mine := left) is not None:
             for item in mine:
-                if workers < limit and room() > 1 + coming:  # one is for this item
-                    workers += 1
-                    coming += 1
-                    group.start_soon(serve)
                 await work(item)
             async with turn:  # one asks for the next page, the others wait for it
                 if left is mine:
                     page = await anext(pages, None)
                     left = None if page is None else iter(page)
 
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(serve)
-    except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+    await together(*[serve] * limit)
 
 
 async def until_interrupted(work: Work) -> bool:
@@ -136,7 +119,7 @@ class Bound:
     def __init__(self, total: int, *, expected: int = 1) -> None:
         self._total = total
         self._expected = expected
-        self._busy = self._waiting = 0
+        self._busy = 0
         self._shares: deque[Share] = deque()
 
     @asynccontextmanager
@@ -157,51 +140,26 @@ class Bound:
 
     def grant(self) -> None:
         """Give free places to the shares in turn, up to an equal part each."""
+        part = max(1, self._total // max(1, self._expected, len(self._shares)))
         idle = 0
-        while self._waiting and self._busy < self._total and idle < len(self._shares):
+        while self._busy < self._total and idle < len(self._shares):
             share = self._shares[0]
             self._shares.rotate(-1)
-            if share.waiting and share.busy < self._part:
+            if share.waiting and share.busy < part:
                 idle = 0
                 turn = share.waiting.popleft()
-                self._waiting -= 1
                 if not turn.cancelled():
-                    self.take(share)
+                    self._busy += 1
+                    share.busy += 1
                     turn.set_result(None)
             else:
                 idle += 1
-
-    def room(self, share: "Share") -> int:
-        """Return how many places of the share are free: whoever waits is given one at once."""
-        return min(self._part - share.busy, self._total - self._busy)
-
-    def take(self, share: "Share") -> None:
-        """Give one place away."""
-        self._busy += 1
-        share.busy += 1
 
     def free(self, share: "Share") -> None:
         """Take one place back."""
         self._busy -= 1
         share.busy -= 1
         self.grant()
-
-    def wait(self, share: "Share") -> asyncio.Future[None]:
-        """Return what is done once the share has one more place."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        share.waiting.append(turn)
-        self._waiting += 1
-        return turn
-
-    def leave(self, share: "Share", turn: asyncio.Future[None]) -> None:
-        """Forget one that waits no more."""
-        if turn in share.waiting:
-            share.waiting.remove(turn)
-            self._waiting -= 1
-
-    @property
-    def _part(self) -> int:
-        return max(1, self._total // max(1, self._expected, len(self._shares)))
 
 
 class Share:
@@ -212,22 +170,19 @@ class Share:
         self.busy = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
 
-    def room(self) -> int:
-        """Return how many places are free."""
-        return self._bound.room(self)
-
     async def __aenter__(self) -> None:
-        if self.room() > 0:
-            self._bound.take(self)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        self._bound.grant()
+        if turn.done():
             return
-        turn = self._bound.wait(self)
         try:
             await turn
         except BaseException:
             if not turn.cancelled():  # the place came, and then the cancellation
                 self._bound.free(self)
-            else:
-                self._bound.leave(self, turn)
+            elif turn in self.waiting:
+                self.waiting.remove(turn)
             raise
 
     async def __aexit__(self, *_: object) -> None:

@@ -121,44 +121,6 @@ async def test_the_first_failure_cancels_the_rest_and_is_raised_by_itself() -> N
     assert cancelled
 
 
-async def workers_over(bound: fanout.Bound, *, grows_after: int | None = None) -> int:
-    """Return how many items were worked on together, waiting for a place or not."""
-    together = most = done = 0
-
-    async def pages() -> AsyncIterator[Sequence[int]]:
-        yield range(40)
-
-    async with bound.share() as share:
-
-        async def work(_item: int) -> None:
-            nonlocal together, most, done
-            together += 1
-            most = max(most, together)
-            async with share:
-                await anyio.lowlevel.checkpoint()
-            together -= 1
-            done += 1
-            if done == grows_after:
-                bound.expect(1)
-
-        await fanout.each_of(pages(), work, limit=20, room=share.room)
-
-    assert done == 40
-    return most
-
-
-async def test_no_more_workers_begin_than_there_is_room_for() -> None:
-    assert await workers_over(fanout.Bound(6, expected=2)) == 3
-
-
-async def test_further_workers_begin_when_the_room_grows() -> None:
-    assert await workers_over(fanout.Bound(6, expected=2), grows_after=10) == 6
-
-
-async def test_there_are_never_more_workers_than_the_limit() -> None:
-    assert await workers_over(fanout.Bound(50)) == 20
-
-
 async def test_a_failing_stream_of_pages_is_raised() -> None:
     async def pages() -> AsyncIterator[Sequence[int]]:
         yield [1]

@@ -140,9 +140,7 @@ class AccountReading:
         return OutcomeKind.PARTIAL if read else OutcomeKind.UNREACHABLE
 
     async def _read_users(self) -> None:
-        await fanout.each_of(
-            self._listed_users(), self._read_user, limit=self._workers, room=self._share.room
-        )
+        await fanout.each_of(self._listed_users(), self._read_user, limit=self._workers)
 
     async def _listed_users(self) -> AsyncIterator[Sequence[IamUser]]:
         pages = aiter(self._reader.users())
