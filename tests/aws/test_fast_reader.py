@@ -1,6 +1,7 @@
 """The fast reader goes where the SDK goes, says what it says, and fails as it fails."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,11 @@ async def test_a_small_part_after_a_great_one_is_no_endless_head() -> None:
     assert code == "MalformedAnswer"  # it was read to its end: it is XML, if none of AWS's
 
 
+def _scope(headers: Mapping[str, str]) -> str:
+    """Return the Authorization header but for the signature and the day: ours has its own clock."""
+    return re.sub(r"/\d{8}/", "/DAY/", headers["authorization"].partition("Signature=")[0])
+
+
 async def test_the_requests_of_both_say_the_same() -> None:
     async with serving(saying(http(b"<a/>", status="400 No"))) as server:
         async with readers(f"{server.url}/aws/iam/") as both:
@@ -182,8 +188,7 @@ async def test_the_requests_of_both_say_the_same() -> None:
             same = ("host", "content-type", "content-length", "accept", "accept-encoding")
             assert {name: fast[name] for name in same} == {name: sdk[name] for name in same}
             assert fast["user-agent"] == sdk["user-agent"]
-            scope = slice(0, fast["authorization"].index("Signature="))
-            assert fast["authorization"][scope] == sdk["authorization"][scope]
+            assert _scope(fast) == _scope(sdk)
             bodies = [
                 parse_qs(server.requests[each].partition(b"\r\n\r\n")[2].decode())
                 for each in (number, number + 2)
