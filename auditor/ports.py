@@ -38,8 +38,7 @@ class ReportRow:
     password_enabled: Known[bool]
     mfa: Known[bool]
     keys: Known[tuple[AccessKey, ...]] = field(hash=False)
-    """The filled slots; ids are not in the report. Unknown where a slot was not, or can't be read.
-    """
+    """The filled slots; ids are not in the report. Unknown where not asked for, or not readable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

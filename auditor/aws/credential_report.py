@@ -19,11 +19,9 @@ OPERATION = "iam:GetCredentialReport"
 _SILENT = Unknown(operation=OPERATION, code=NOT_IN_ANSWER)
 _NOT_LOOKED_AT = Unknown(operation=OPERATION, code=NOT_ASKED)
 _NO_DATE = frozenset({"", "N/A", "no_information", "not_supported"})
-_NEEDED = ("user", "arn")
 _OF_A_SLOT = (
     "active", "last_rotated", "last_used_date", "last_used_service", "last_used_region",
 )  # fmt: skip
-_BLANK = [""]
 _FLAGS: Mapping[str, Known[bool]] = {"true": True, "false": False}
 _NEVER = NeverUsed()
 
@@ -55,7 +53,7 @@ class _Columns:
     def __init__(self, header: Sequence[str]) -> None:
         self.width = len(header)
         self._at = {name: at for at, name in enumerate(header)}
-        self.user, self.arn = (self._of(name) for name in _NEEDED)
+        self.user, self.arn = self._of("user"), self._of("arn")
         self.created = self._of("user_creation_time")
         self.password, self.mfa = self._of("password_enabled"), self._of("mfa_active")
         self.slots = [
@@ -75,7 +73,7 @@ def _rows(text: str, *, slots: bool) -> Iterator[tuple[str, ReportRow]]:
         raise ValueError("its header lacks user or arn")
     for row in table:
         if row:
-            cells = row[: columns.width] + _BLANK * max(1, columns.width + 1 - len(row))
+            cells = row[: columns.width] + [""] * max(1, columns.width + 1 - len(row))
             user = cells[columns.user]
             yield user, _row(cells, columns, slots=slots or user == ROOT_USER_NAME)
 
@@ -127,6 +125,4 @@ def _date(text: str) -> datetime | None:
     if text in _NO_DATE:
         return None
     at = datetime.fromisoformat(text)
-    if at.tzinfo is UTC:  # as it is for `Z` and `+00:00`
-        return at
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

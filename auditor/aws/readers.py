@@ -190,4 +190,4 @@ class ClientReader(AnswerReader):
 
 def utc(at: datetime) -> datetime:
     """Return the instant in UTC."""
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
+    return at.astimezone(UTC)

@@ -90,8 +90,7 @@ _NO_TIME = timedelta()
 
 def _since(then: datetime, now: datetime) -> timedelta:
     """Return the time that passed, never negative; in UTC, since zones skip and repeat hours."""
-    in_utc = now if now.tzinfo is UTC else now.astimezone(UTC)
-    return max(in_utc - then, _NO_TIME)
+    return max(now.astimezone(UTC) - then, _NO_TIME)
 
 
 def shared_values(account: Account, partition: str, identity: Identity, now: datetime) -> Values:

@@ -36,10 +36,7 @@ ERROR: Mapping[str, Kind] = {
 
 def instant(at: datetime | None) -> str | None:
     """Return RFC 3339 in UTC with `Z`."""
-    if at is None:
-        return None
-    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return in_utc.isoformat().replace("+00:00", "Z")
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_instant(text: str | None) -> datetime | None:

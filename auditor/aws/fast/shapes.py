@@ -37,7 +37,9 @@ class Struct:
     """An element with members, each at most once; others are skipped."""
 
     members: Mapping[str, "Shape"]
-    _by_tag: dict[str, tuple[str, "Shape"]] = field(default_factory=dict, compare=False)
+    _by_tag: dict[str, tuple[str, "Shape"]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     """Members by tags that were met: with their namespace, of which there is one as a rule."""
 
     def read(self, element: Element) -> dict[str, Any]:
