@@ -69,8 +69,13 @@ def test_answers_and_what_was_made_of_them_are_what_they_are(data: st.DataObject
 
 
 def test_markup_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees, parsed = Trees(), []
-    monkeypatch.setattr(markup, "tree", lambda body: parsed.append(body) or tree(body))
+    trees, parsed = Trees(), list[bytes]()
+
+    def counted(body: bytes) -> Element:
+        parsed.append(body)
+        return tree(body)
+
+    monkeypatch.setattr(markup, "tree", counted)
 
     for number in range(10):
         root = trees.tree(b"<a><b>name-%d</b><c> </c></a>" % number)

@@ -1,6 +1,6 @@
 """Every request that the fast reader could send is signed as botocore would sign it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -95,13 +95,20 @@ def headers_by_botocore(
     return dict(request.headers.items())
 
 
+def headers(
+    signer: Signer, credentials: ReadOnlyCredentials, body: bytes, now: datetime
+) -> dict[str, str]:
+    lines = signer.headers(credentials, body, now).removesuffix("\r\n").split("\r\n")
+    return dict(line.split(": ", 1) for line in lines)
+
+
 @given(REQUESTS, CREDENTIALS, TARGETS, TIMES)
 def test_every_request_is_signed_as_botocore_signs_it(
     asked: tuple[str, Arguments], credentials: ReadOnlyCredentials, target: Target, now: datetime
 ) -> None:
     body = form(*asked)
 
-    signed = dict(Signer(target).headers(credentials, body, now))
+    signed = headers(Signer(target), credentials, body, now)
 
     expected = headers_by_botocore(target, body, credentials, now)
     assert signed == {name: expected[name] for name in expected if name.startswith(("X-", "Auth"))}
@@ -125,8 +132,29 @@ def test_a_key_is_never_used_for_other_credentials_or_another_day(
     signer, body = Signer(target), form("ListUsers", {})
 
     for credentials, now in uses * 2:
-        signed = dict(signer.headers(credentials, body, now))
-        assert signed == dict(Signer(target).headers(credentials, body, now))
+        signed = signer.headers(credentials, body, now)
+        assert signed == Signer(target).headers(credentials, body, now)
+
+
+@given(
+    CREDENTIALS,
+    TIMES,
+    st.lists(st.tuples(st.integers(-3_000_000, 3_000_000), st.binary()), min_size=2, max_size=8),
+    TARGETS,
+)
+def test_what_is_kept_for_a_second_is_for_that_second_alone(
+    credentials: ReadOnlyCredentials,
+    now: datetime,
+    uses: list[tuple[int, bytes]],
+    target: Target,
+) -> None:
+    signer = Signer(target)
+
+    for microseconds, body in uses:
+        at = now + timedelta(microseconds=microseconds)
+        signed = headers(signer, credentials, body, at)
+        expected = headers_by_botocore(target, body, credentials, at)
+        assert signed == {name: expected[name] for name in signed}
 
 
 def test_a_key_is_derived_once_a_day_for_the_same_credentials() -> None:
@@ -146,5 +174,6 @@ def test_nothing_that_is_shown_of_a_signer_has_a_secret() -> None:
     signer = Signer(target)
     signer.headers(ReadOnlyCredentials("AKIA1", "the-secret", "the-token"), b"", datetime.now(UTC))
 
-    assert "the-secret" not in repr(signer._key)
-    assert "the-token" not in repr(signer._key)
+    for kept in (signer._key, signer._moment):
+        assert "the-secret" not in repr(kept)
+        assert "the-token" not in repr(kept)

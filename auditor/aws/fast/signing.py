@@ -5,18 +5,16 @@ Source: AWS General Reference, "Create a signed AWS API request".
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from botocore.exceptions import HTTPClientError
 from botocore.utils import normalize_url_path
 
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 _ALGORITHM = "AWS4-HMAC-SHA256"
-
-Headers = Sequence[tuple[str, str]]
 
 
 class FrozenCredentials(Protocol):
@@ -55,6 +53,22 @@ class _Key:
     signed_headers: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What stays the same for requests with the same credentials in the same second."""
+
+    credentials: FrozenCredentials = field(repr=False)
+    begin: datetime
+    end: datetime
+    secret: bytes = field(repr=False)
+    request: str = field(repr=False)
+    """The canonical request, to where the hash of the body follows."""
+    to_sign: str
+    """To where the hash of the canonical request follows."""
+    headers: str = field(repr=False)
+    """To where the signature follows."""
+
+
 class Signer:
     """Signs the requests of one set of credentials after the other, to one target."""
 
@@ -62,30 +76,47 @@ class Signer:
         self._target = target
         self._before = f"POST\n{target.path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{target.host}\n"
         self._key: _Key | None = None
+        self._moment: _Moment | None = None
 
-    def headers(self, credentials: FrozenCredentials, body: bytes, now: datetime) -> Headers:
-        """Return the headers that sign a POST of the form `body`; `now` is in UTC.
+    def headers(self, credentials: FrozenCredentials, body: bytes, now: datetime) -> str:
+        """Return the lines of the headers that sign a POST of the form `body`; `now` is in UTC.
 
-        The signature covers Host and Content-Type as well, which the caller sends.
+        The signature covers Host and Content-Type as well, which the caller sends. Raises
+        HTTPClientError for credentials that can't be in a header.
         """
-        stamp = _basic(now)
+        moment = self._moment
+        if (
+            moment is None
+            or moment.credentials is not credentials
+            or not moment.begin <= now < moment.end
+        ):
+            moment = self._moment = self._moment_of(credentials, now)
+        request = moment.request + hashlib.sha256(body).hexdigest()
+        to_sign = moment.to_sign + hashlib.sha256(request.encode()).hexdigest()
+        signature = hmac.digest(moment.secret, to_sign.encode(), "sha256").hex()
+        return f"{moment.headers}{signature}\r\n"
+
+    def _moment_of(self, credentials: FrozenCredentials, now: datetime) -> _Moment:
+        begin = now.replace(microsecond=0)
+        stamp = f"{begin:%Y%m%dT%H%M%SZ}"
         key = self._key_of(credentials, stamp[:8])
-        request = (
-            f"{self._before}x-amz-date:{stamp}\n{key.token_line}\n"
-            f"{key.signed_headers}\n{hashlib.sha256(body).hexdigest()}"
-        )
-        digest = hashlib.sha256(request.encode()).hexdigest()
-        to_sign = f"{_ALGORITHM}\n{stamp}\n{key.scope}\n{digest}"
-        signature = hmac.digest(key.secret, to_sign.encode(), "sha256").hex()
         access_key, _, token = key.credentials
-        authorization = (
-            f"{_ALGORITHM} Credential={access_key}/{key.scope}, "
-            f"SignedHeaders={key.signed_headers}, Signature={signature}"
+        if any(control in f"{access_key}{token}" for control in "\r\n\0"):
+            raise HTTPClientError(error=ValueError("the credentials hold a line break"))
+        return _Moment(
+            credentials=credentials,
+            begin=begin,
+            end=begin + timedelta(seconds=1),
+            secret=key.secret,
+            request=f"{self._before}x-amz-date:{stamp}\n{key.token_line}\n{key.signed_headers}\n",
+            to_sign=f"{_ALGORITHM}\n{stamp}\n{key.scope}\n",
+            headers=(
+                f"X-Amz-Date: {stamp}\r\n"
+                + (f"X-Amz-Security-Token: {token}\r\n" if token else "")
+                + f"Authorization: {_ALGORITHM} Credential={access_key}/{key.scope}, "
+                f"SignedHeaders={key.signed_headers}, Signature="
+            ),
         )
-        signed = [("X-Amz-Date", stamp), ("Authorization", authorization)]
-        if token:
-            signed.append(("X-Amz-Security-Token", token))
-        return signed
 
     def _key_of(self, credentials: FrozenCredentials, day: str) -> _Key:
         key = self._key
@@ -110,8 +141,3 @@ class Signer:
             signed_headers="content-type;host;x-amz-date"
             + (";x-amz-security-token" if token else ""),
         )
-
-
-def _basic(now: datetime) -> str:
-    """Return `20261124T143000Z`; ten times as fast as strftime, which every request would ask."""
-    return now.isoformat(timespec="seconds")[:19].replace("-", "").replace(":", "") + "Z"
