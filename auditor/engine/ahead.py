@@ -1,7 +1,9 @@
 """Judging accounts while others are still read: the processor waits for the network anyway."""
 
 from functools import partial
+from itertools import islice
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from auditor.engine.account_judge import AccountJudge
@@ -13,7 +15,8 @@ from auditor.model.inventory import AccountInventory
 from auditor.ports import RunStore
 
 _SLICE = 16
-"""Keys judged between looks at what came from the network: a millisecond or two."""
+"""Keys judged between looks at what came from the network, of all accounts together: a millisecond
+or two. Were it longer, the answers would come in bursts, and the network idle between."""
 _AT_ONCE = 6
 """Accounts held in memory to be judged; further ones are judged out of the store, at the end."""
 
@@ -26,6 +29,7 @@ class JudgesAhead:
         self._store = store
         self._run_id = run_id
         self._busy = 0
+        self._turn = anyio.Lock()
 
     async def take(self, inventory: AccountInventory, writer: Writer) -> None:
         """Judge an account that was saved; what goes wrong shows when it is judged again."""
@@ -34,10 +38,14 @@ class JudgesAhead:
         self._busy += 1
         try:
             judge, keys = self._judge.of(inventory), list[JudgedKey]()
-            for key in judge.judged(inventory.users):
-                keys.append(key)
-                if len(keys) % _SLICE == 0:
+            judged = judge.judged(inventory.users)
+            while True:
+                async with self._turn:
+                    some = list(islice(judged, _SLICE))
                     await checkpoint()
+                if not some:
+                    break
+                keys += some
             await writer.run(partial(self._keep, judge, keys))
         except AuditError:
             pass

@@ -37,7 +37,7 @@ class Struct:
     """An element with members, each at most once; others are skipped."""
 
     members: Mapping[str, "Shape"]
-    _by_tag: dict[str, tuple[str, "Shape"]] = field(
+    _by_tag: dict[str, "tuple[str, Shape] | None"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     """Members by tags that were met: with their namespace, of which there is one as a rule."""
@@ -47,7 +47,8 @@ class Struct:
         found: dict[str, Any] = {}
         by_tag = self._by_tag
         for child in element:
-            member = by_tag.get(child.tag) or self._member(child.tag)
+            tag = child.tag
+            member = by_tag[tag] if tag in by_tag else self._member(tag)
             if member is None:
                 continue
             name, shape = member
@@ -59,11 +60,10 @@ class Struct:
     def _member(self, tag: str) -> "tuple[str, Shape] | None":
         name = tag[tag.rfind("}") + 1 :]  # its namespace comes first
         shape = self.members.get(name)
-        if shape is None:
-            return None
+        member = None if shape is None else (name, shape)
         if len(self._by_tag) < _MOST_TAGS:
-            self._by_tag[tag] = name, shape
-        return name, shape
+            self._by_tag[tag] = member
+        return member
 
 
 @dataclass(frozen=True, slots=True)
