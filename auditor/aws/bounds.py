@@ -12,9 +12,11 @@ def check_xml(body: bytes) -> None:
     """Raise ValueError for a document with a document type, or with more elements than any answer.
 
     Without a document type there are no entities but XML's own; a tree takes more memory than its
-    text.
+    text. Raises it for UTF-16 as well, which expat knows by itself, and in which both would hide.
     """
-    if b"<!DOCTYPE" in body:  # in UTF-8 it can't be written otherwise, and nothing else is read
+    if b"\0" in body:
+        raise ValueError("not in UTF-8")
+    if b"<!DOCTYPE" in body:  # in UTF-8 it can't be written otherwise
         raise ValueError("a document type")
     if body.count(b"<") > _MOST_TAGS:
         raise ValueError("too many elements")

@@ -18,6 +18,9 @@ from botocore.exceptions import ReadTimeoutError
 from auditor.aws.bounds import LARGEST_ANSWER, check_xml
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 
+_BEFORE_XML = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""Space, and what tells encodings apart that expat reads unasked."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether what is sent to the host stays on this machine."""
@@ -88,7 +91,7 @@ class _Bounded:
         finally:
             if not whole:
                 self._response.close()
-        if body.lstrip()[:1] == b"<":
+        if body.lstrip(_BEFORE_XML)[:1] == b"<":
             check_xml(body)
         return body
 

@@ -108,6 +108,13 @@ async def test_a_document_type_is_refused_by_both(doctype: str) -> None:
     assert await codes(doctype.encode() + users()) == ["MalformedAnswer", "HTTPClientError"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+async def test_a_document_type_does_not_hide_in_another_encoding(encoding: str) -> None:
+    text = '<!DOCTYPE a [<!ENTITY e "e">]>' + users().decode()
+
+    assert await codes(text.encode(encoding)) == ["MalformedAnswer", "HTTPClientError"]
+
+
 async def test_what_is_not_too_large_is_taken_by_both() -> None:
     longest = saying(http(users(name="u" * 2048)))
     async with serving(longest) as server, readers(server.url) as both:

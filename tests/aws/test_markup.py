@@ -68,6 +68,15 @@ def test_answers_and_what_was_made_of_them_are_what_they_are(data: st.DataObject
         assert told(trees.tree, each) == told(tree, each)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-16"])
+def test_a_document_in_another_encoding_is_none(encoding: str) -> None:
+    trees = Trees()
+    document = "<a><b>\u3e41\u423c</b><c>0</c></a>".encode(encoding)  # its bytes have `>AB<`
+
+    for _ in range(2):
+        assert told(trees.tree, document) == told(tree, document) == "not in UTF-8"
+
+
 def test_markup_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     trees, parsed = Trees(), list[bytes]()
 
