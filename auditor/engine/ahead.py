@@ -1,10 +1,10 @@
 """Judging accounts while others are still read: the processor waits for the network anyway."""
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from auditor.engine.account_judge import AccountJudge
 from auditor.engine.judgement import RunJudge
@@ -39,18 +39,18 @@ class JudgesAhead:
         try:
             judge, keys = self._judge.of(inventory), list[JudgedKey]()
             judged = judge.judged(inventory.users)
-            while True:
-                async with self._turn:
-                    some = list(islice(judged, _SLICE))
-                    await checkpoint()
-                if not some:
-                    break
+            while some := await self._slice(judged):
                 keys += some
             await writer.run(partial(self._keep, judge, keys))
         except AuditError:
             pass
         finally:
             self._busy -= 1
+
+    async def _slice(self, judged: Iterator[JudgedKey]) -> list[JudgedKey]:
+        """Return the next few keys, none at the end; taking the turn lets the network go first."""
+        async with self._turn:
+            return list(islice(judged, _SLICE))
 
     def _keep(self, judge: AccountJudge, keys: list[JudgedKey]) -> None:
         self._store.judge_ahead(self._run_id, keys)
