@@ -5,7 +5,7 @@ See docs/decisions/0003-cel-runtime.md.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -15,9 +15,12 @@ from typing import Any
 from cel_expr_python import cel
 
 from auditor.policy.growth import growth
+from auditor.policy.questions import questions
 
 _MOST_GROWTH = 256
 """So many times the size of what it looks at, at most, is what a condition may make of it."""
+_MOST_TOLD = 4096
+"""Answers remembered of some conditions; baseline comes to a few hundred."""
 
 
 class FactType(Enum):
@@ -32,6 +35,7 @@ class FactType(Enum):
     TAGS = "map(string, string)"
 
 
+_COMPARABLE = frozenset({FactType.INT, FactType.STRING, FactType.DURATION})
 _TYPES = {
     FactType.BOOL: cel.Type.BOOL,
     FactType.INT: cel.Type.INT,
@@ -108,31 +112,37 @@ class Conditions:
         self._facts = frozenset(fact for each in self._conditions for fact in each.facts)
         self._joined = lru_cache(maxsize=256)(self._join)
         """By what is unknown: that is the same for many keys."""
-        self._flags = tuple(self._facts) if environment.all_flags(self._facts) else None
+        self._questions = questions(
+            (each.text for each in self._conditions),
+            flags=environment.of_type(FactType.BOOL),
+            comparable=environment.of_type(*_COMPARABLE),
+        )
         self._told: dict[tuple[object, ...], Sequence[bool | None]] = {}
-        """Answers by what flags say, where nothing else is looked at; then there are few."""
+        """What they came to, by the answers to their questions."""
 
     def decide(self, facts: "Activation") -> Sequence[bool | None]:
         """Return what each comes to; None for one that may have no answer, to be asked by itself.
 
         One that looks at something unknown would leave all of them without an answer.
         """
-        if self._flags is None:
+        if self._questions is None:
             return self._ask(facts)
-        flags = tuple(map(facts.values.get, self._flags))
-        told = self._told.get(flags)
+        answers = self._questions.answers(facts.values)
+        told = self._told.get(answers)
         if told is None:
-            told = self._told[flags] = self._ask(facts)
+            told = self._ask(facts)
+            if len(self._told) < _MOST_TOLD:
+                self._told[answers] = told
         return told
 
     def _ask(self, facts: "Activation") -> Sequence[bool | None]:
-        known = facts.values.keys()
+        known = {name: facts.values[name] for name in self._facts if name in facts.values}
         places = self._all
-        if not self._facts <= known:
-            places = tuple(at for at in places if self._conditions[at].facts <= known)
+        if len(known) < len(self._facts):
+            places = tuple(at for at in places if self._conditions[at].facts <= known.keys())
         joined = self._joined(places)
         try:
-            told = joined.eval(data=facts.values).plain_value() if joined else None
+            told = joined.eval(data=known).plain_value() if joined else None
         except RuntimeError:  # together they loop too long; which one does is asked singly
             told = None
         if not isinstance(told, list):
@@ -157,18 +167,31 @@ class Conditions:
 class Activation:
     """Facts bound to their values, to be looked at by several conditions."""
 
-    __slots__ = ("_environment", "_native", "values")
+    __slots__ = ("_environment", "_looked_at", "_native", "values")
 
-    def __init__(self, environment: "Environment", values: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        environment: "Environment",
+        values: Mapping[str, object],
+        looked_at: Set[str] | None = None,
+    ) -> None:
+        """Take all that is known; no condition looks at other names than these, if they are given.
+
+        Binding what nothing looks at takes time.
+        """
         self.values = values
         self._environment = environment
+        self._looked_at = looked_at
         self._native: Any = None
 
     @property
     def native(self) -> Any:
         """The runtime's own, made where conditions are asked one by one."""
         if self._native is None:
-            self._native = self._environment.native.Activation(self.values)
+            bound: Mapping[str, object] = self.values
+            if self._looked_at is not None:
+                bound = {name: bound[name] for name in self._looked_at if name in bound}
+            self._native = self._environment.native.Activation(bound)
         return self._native
 
 
@@ -199,9 +222,9 @@ class Environment:
             raise CelSyntaxError((problem,))
         return Condition(text, expression, self._used(text))
 
-    def all_flags(self, names: Iterable[str]) -> bool:
-        """Whether each of the names is either true or false."""
-        return all(self.names[name] is FactType.BOOL for name in names)
+    def of_type(self, *types: FactType) -> frozenset[str]:
+        """Return the names of these types."""
+        return frozenset(name for name, type_ in self.names.items() if type_ in types)
 
     def _used(self, text: str) -> frozenset[str]:
         """Return the names that the expression can't do without."""

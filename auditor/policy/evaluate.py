@@ -1,7 +1,7 @@
 """Judging keys: facts and a policy in, verdicts out."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -24,7 +24,7 @@ from auditor.policy.compiled import (
     ParameterValues,
 )
 from auditor.policy.exemptions import applies
-from auditor.policy.facts import Case, Facts, Values, facts_of_keys, shared_values
+from auditor.policy.facts import Case, Facts, facts_of_keys, shared_values
 
 Standing: TypeAlias = tuple[list[str], Unknown | None]
 """The classes that a user may be of, and what is missing to tell them apart."""
@@ -150,9 +150,8 @@ class Judge:
             return [DEFAULT_CLASS], None
         possible: list[str] = []
         missing: Unknown | None = None
-        named = self._policy.class_facts
-        bound = _only(named, self._facts.known) | _only(named, self._policy.values)
-        activation = Activation(self._policy.environment, bound)
+        known = {**self._facts.known, **self._policy.values}
+        activation = Activation(self._policy.environment, known, self._policy.class_facts)
         answers = self._policy.class_whens.decide(activation)
         for each, answer in zip(self._policy.classes, answers, strict=True):
             decided: bool | Unbound | None = answer
@@ -261,11 +260,12 @@ class Judge:
         key = (user_class, id(values))  # each policy has values of its own
         found = self._activations.get(key)
         if found is None:
-            bound = self._facts.known
-            if environment is self._policy.environment:  # binding what nothing looks at takes time
-                bound = _only(self._policy.looked_at, bound)
-            bound = {**bound, "user.class": user_class, **values}
-            found = self._activations[key] = Activation(environment, bound)
+            mine = environment is self._policy.environment
+            found = self._activations[key] = Activation(
+                environment,
+                {**self._facts.known, "user.class": user_class, **values},
+                self._policy.looked_at if mine else None,
+            )
         return found
 
     def _why(self, name: str, unbound: Unbound) -> Unknown:
@@ -292,10 +292,6 @@ def _all_plain(
 
 def _one_of(classes: list[str]) -> str | None:
     return classes[0] if len(classes) == 1 else None
-
-
-def _only(names: Iterable[str], known: Mapping[str, object]) -> Values:
-    return {name: known[name] for name in names if name in known}
 
 
 def _agreed(
