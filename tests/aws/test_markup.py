@@ -1,5 +1,6 @@
-"""A tree made of markup that came before is the tree that a parser makes."""
+"""What is read by markup that came before is what a parser makes of the document."""
 
+from collections.abc import Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.aws.fast import markup
-from auditor.aws.fast.markup import Trees, tree
-from auditor.aws.fast.shapes import RESULTS
+from auditor.aws.fast.markup import Documents, tree
+from auditor.aws.fast.parse import result
+from auditor.aws.fast.shapes import RESULTS, Items, Places, Read, Struct
 from tests.aws.answers import answers
 from tests.fuzz.trials import mangled
 
@@ -36,13 +38,38 @@ DOCUMENTS = [
 ]
 
 
-def told(make: Any, body: bytes) -> object:
+class Whole(Struct):
+    """Reads everything that is in a document."""
+
+    def read(self, element: Element) -> Any:
+        return tostring(element)
+
+    def reader(self, element: Element, places: Places) -> Read:
+        def read(texts: Sequence[str]) -> bytes:
+            for each, at in places.items():
+                each.text = texts[at]
+            return tostring(element)
+
+        return read
+
+
+WHOLE = Whole({})
+
+
+def told(body: bytes, documents: Documents | None = None) -> object:
     """What a document is, or how it is none."""
     try:
-        root: Element = make(body)
+        return WHOLE.read(tree(body)) if documents is None else documents.read(body, WHOLE)
     except (ResponseParserError, ValueError) as error:
         return str(error)
-    return tostring(root)
+
+
+def members(operation: str, body: bytes, documents: Documents) -> Any:
+    """What an operation's answer tells, or how it tells nothing."""
+    try:
+        return result(operation, body, documents)
+    except (ResponseParserError, ValueError, LookupError) as error:
+        return type(error), str(error)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -50,35 +77,58 @@ def told(make: Any, body: bytes) -> object:
 def test_a_document_with_markup_that_came_before_is_what_it_is(
     document: bytes, first: bytes
 ) -> None:
-    trees = Trees()
-    told(trees.tree, document % first)
+    documents = Documents()
+    told(document % first, documents)
 
     for text in TEXTS:
-        assert told(trees.tree, document % text) == told(tree, document % text), text
+        assert told(document % text, documents) == told(document % text), text
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_answers_and_what_was_made_of_them_are_what_they_are(data: st.DataObject) -> None:
-    trees = Trees()
+    documents = Documents()
     operation = data.draw(st.sampled_from(sorted(RESULTS)))
     body = data.draw(answers(operation))
 
     for each in (body, data.draw(mangled([body])), data.draw(mangled([body])), body):
-        assert told(trees.tree, each) == told(tree, each)
+        assert told(each, documents) == told(each)
+        assert members(operation, each, documents) == members(operation, each, Documents())
+
+
+def test_a_shape_reads_by_markup_what_it_reads_of_a_tree() -> None:
+    documents, empty = Documents(), Items(RESULTS["ListUsers"])
+    body = (
+        b"<ListAccessKeysResponse><ListAccessKeysResult><AccessKeyMetadata><member>"
+        b"<Strange>%d</Strange><AccessKeyId>AKIA%d</AccessKeyId><Status> </Status>"
+        b"<CreateDate>2026-01-0%dT00:00:00Z</CreateDate></member></AccessKeyMetadata>"
+        b"<IsTruncated>true</IsTruncated><Marker/></ListAccessKeysResult></ListAccessKeysResponse>"
+    )
+
+    for day in (1, 2, 3):
+        each = body.replace(b"%d", b"%d" % day)
+        [key] = result("ListAccessKeys", each, documents)["AccessKeyMetadata"]
+        assert (key["AccessKeyId"], key["Status"], key["CreateDate"].day) == (
+            f"AKIA{day}",
+            " ",
+            day,
+        )
+        assert documents.read(each, empty) == [{"IsTruncated": True, "Marker": ""}]
+    kind, _ = members("ListAccessKeys", body, documents)  # the day is none
+    assert kind is ValueError
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-16"])
 def test_a_document_in_another_encoding_is_none(encoding: str) -> None:
-    trees = Trees()
+    documents = Documents()
     document = "<a><b>\u3e41\u423c</b><c>0</c></a>".encode(encoding)  # its bytes have `>AB<`
 
     for _ in range(2):
-        assert told(trees.tree, document) == told(tree, document) == "not in UTF-8"
+        assert told(document, documents) == told(document) == "not in UTF-8"
 
 
 def test_markup_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees, parsed = Trees(), list[bytes]()
+    documents, parsed = Documents(), list[bytes]()
 
     def counted(body: bytes) -> Element:
         parsed.append(body)
@@ -87,18 +137,18 @@ def test_markup_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markup, "tree", counted)
 
     for number in range(10):
-        root = trees.tree(b"<a><b>name-%d</b><c> </c></a>" % number)
-        assert root.findtext("b") == f"name-{number}"
+        whole = b"<a><b>name-%d</b><c> </c></a>" % number
+        assert documents.read(whole, WHOLE) == whole
 
     assert len(parsed) == 2  # the first document, and what it is remembered by
 
 
 def test_no_more_is_remembered_than_an_account_needs() -> None:
-    trees = Trees()
+    documents = Documents()
 
     for number in range(200):
         body = b"<a>%b</a>" % (b"<b>x</b>" * number)
-        assert told(trees.tree, body) == told(tree, body)
-    trees.tree(b"<c>%b</c>" % (b" " * 5000))
+        assert told(body, documents) == told(body)
+    told(b"<c>%b</c>" % (b" " * 5000), documents)
 
-    assert len(trees._known) == 64
+    assert len(documents._known) == 64

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from auditor.aws import credential_report
 from auditor.aws.fast import parse
-from auditor.aws.fast.markup import Trees
+from auditor.aws.fast.markup import Documents
 from auditor.aws.fast.shapes import RESULTS
 from auditor.errors import AwsFailure
 from tests.aws.answers import ASKED, answers
@@ -46,7 +46,7 @@ def test_a_mangled_answer_is_read_or_malformed(data: st.DataObject) -> None:
     body = data.draw(mangled([data.draw(answers(operation))]))
 
     with trial("XML answers", refuses=MALFORMED):
-        assert isinstance(parse.result(operation, body, Trees()), dict)
+        assert isinstance(parse.result(operation, body, Documents()), dict)
 
 
 @inputs(150)
@@ -113,7 +113,7 @@ def test_mangled_bytes_on_the_wire_are_an_answer_or_a_failure(many: list[bytes])
 )
 def test_an_answer_that_attacks_the_parser_is_malformed_at_once(body: bytes) -> None:
     with trial("XML answers", refuses=MALFORMED):
-        found: Any = parse.result("ListUsers", body, Trees())
+        found: Any = parse.result("ListUsers", body, Documents())
         assert found is None
 
 

@@ -1,10 +1,12 @@
 """Opening connections: directly, or through an HTTP proxy; what fails is the SDK's own error."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from ssl import SSLError as TlsError
+from typing import TypeAlias
 
 import anyio
 from botocore.exceptions import (
@@ -18,6 +20,8 @@ from botocore.httpsession import mask_proxy_url
 from auditor.aws.fast.connection import Connection
 
 _LARGEST_HEAD = 64 * 1024
+
+Make: TypeAlias = Callable[[], Connection]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +54,20 @@ class Route:
     """Seconds without a byte."""
 
 
-async def opened(route: Route) -> Connection:
-    """Return a new connection; raise the SDK's error for what prevents one."""
+async def opened(route: Route, buffer: bytearray) -> Connection:
+    """Return a new connection; raise the SDK's error for what prevents one.
+
+    It reads into the buffer.
+    """
+
+    def connection() -> Connection:
+        return Connection(route.url, route.read_timeout, buffer)
+
     try:
         with anyio.fail_after(route.connect_timeout):
             if route.proxy is None:
-                return await _dial(route, route.host, route.port, route.tls)
-            return await _through(route, route.proxy)
+                return await _dial(connection, route.host, route.port, route.tls)
+            return await _through(route, route.proxy, connection)
     except ProxyConnectionError:  # an OSError, too
         raise
     except TimeoutError:
@@ -67,27 +78,22 @@ async def opened(route: Route) -> Connection:
         raise EndpointConnectionError(endpoint_url=route.url, error=error) from None
 
 
-async def _dial(route: Route, host: str, port: int, tls: SSLContext | None) -> Connection:
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        lambda: Connection(route.url, route.read_timeout),
-        host,
-        port,
-        ssl=tls,
-        server_hostname=host if tls else None,
+async def _dial(make: Make, host: str, port: int, tls: SSLContext | None) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(
+        make, host, port, ssl=tls, server_hostname=host if tls else None
     )
     return connection
 
 
-async def _through(route: Route, proxy: Proxy) -> Connection:
+async def _through(route: Route, proxy: Proxy, make: Make) -> Connection:
     """Connect by the proxy; for a plain endpoint that is a connection to the proxy itself."""
     try:
         if route.tls is None:
-            return await _dial(route, proxy.host, proxy.port, proxy.tls)
+            return await _dial(make, proxy.host, proxy.port, proxy.tls)
         transport = await _tunnel(route, proxy)
     except (OSError, TlsError) as error:
         raise ProxyConnectionError(proxy_url=mask_proxy_url(proxy.url), error=error) from None
-    connection = Connection(route.url, route.read_timeout)
+    connection = make()
     try:
         inner = await asyncio.get_running_loop().start_tls(
             transport, connection, route.tls, server_hostname=route.host

@@ -15,6 +15,8 @@ __all__ = ["Answer", "Pool", "Route"]
 
 _LONGEST_IDLE = 12.0
 """Seconds after which an idle connection is not used again, as in the SDK."""
+_BUFFER = 64 * 1024
+"""Bytes read at once."""
 
 
 class Pool:
@@ -23,6 +25,7 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
+        self._buffer = bytearray(_BUFFER)
 
     async def post(self, route: Route, request: bytes) -> Answer:
         """Send a whole request and return the answer; raise what the SDK raises.
@@ -31,7 +34,7 @@ class Pool:
         """
         connection = self._idle_one(route)
         if connection is None:
-            connection = await opened(route)
+            connection = await opened(route, self._buffer)
             self._open.add(connection)
         try:
             answer = await connection.ask(request)

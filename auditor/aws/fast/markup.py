@@ -1,17 +1,17 @@
-"""XML documents as trees; markup that came before is not parsed again.
+"""XML documents; markup that came before is not parsed again.
 
 The small answers of an operation differ in the texts between their tags and in nothing else, as a
 rule. A tree is made by expat and the standard library without a line of Python.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from botocore.parsers import ResponseParserError
 
 from auditor.aws.bounds import check_xml
+from auditor.aws.fast.shapes import Read, Shape
 
 _split = re.compile(r">([!-%'-;=?-~][ -%'-;=?-~]*)<").split
 """Cuts out the texts that mean themselves in XML: printable ASCII, without `<`, `>` and `&`."""
@@ -21,32 +21,27 @@ _MOST = 64
 """Remembered of one account; twenty are usual."""
 
 _Markup: TypeAlias = tuple[str, ...]
-_Known: TypeAlias = tuple[Element, Sequence[Element]]
-"""A tree, and its elements that have the texts, in order."""
 
 
-class Trees:
-    """Makes trees of the documents of one account; not for several threads."""
+class Documents:
+    """Reads the documents of one account; not for several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[_Markup, _Known | None] = {}
+        self._known: dict[tuple[Shape, _Markup], Read | None] = {}
 
-    def tree(self, body: bytes) -> Element:
-        """Return the root of a document, good until the next is asked for; raise as `tree`."""
+    def read(self, body: bytes, shape: Shape) -> Any:
+        """Return what the shape reads of a document; raise as `tree` and the shape do."""
         if len(body) > _LONGEST or not body.isascii():
-            return tree(body)
+            return shape.read(tree(body))
         parts = _split(body.decode())
-        markup, texts = tuple(parts[::2]), parts[1::2]
-        known = self._known.get(markup)
-        if known is None:
-            root = tree(body)
-            if markup not in self._known and len(self._known) < _MOST:
-                self._known[markup] = _known(markup)
-            return root
-        root, places = known
-        for element, text in zip(places, texts, strict=True):
-            element.text = text
-        return root
+        markup = tuple(parts[::2])
+        read = self._known.get((shape, markup))
+        if read is not None:
+            return read(parts[1::2])
+        found = shape.read(tree(body))
+        if (shape, markup) not in self._known and len(self._known) < _MOST:
+            self._known[shape, markup] = _reader(shape, markup)
+        return found
 
 
 def tree(body: bytes) -> Element:
@@ -60,8 +55,8 @@ def tree(body: bytes) -> Element:
         raise ResponseParserError(str(error)) from None
 
 
-def _known(markup: _Markup) -> _Known | None:
-    """Return the tree of documents with this markup, all well-formed or none.
+def _reader(shape: Shape, markup: _Markup) -> Read | None:
+    """Return what reads documents with this markup, all well-formed or none, by their texts.
 
     None where a text is anything but the whole text of an element: part of one, behind one, in a
     processing instruction; and where an entity or CDATA could stand for one.
@@ -75,4 +70,4 @@ def _known(markup: _Markup) -> _Known | None:
     having = {element.text: element for element in root.iter()}
     if not having.keys() >= set(numbers):
         return None
-    return root, [having[number] for number in numbers]
+    return shape.reader(root, {having[number]: at for at, number in enumerate(numbers)})

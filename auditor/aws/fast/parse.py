@@ -4,20 +4,20 @@ import http.client
 from typing import Any
 
 from auditor.aws.errors import AnsweredFailure
-from auditor.aws.fast.markup import Trees, tree
+from auditor.aws.fast.markup import Documents, tree
 from auditor.aws.fast.shapes import ERROR, RESULTS, Struct
 
 _SERVER_ERROR = 500
 _ANSWERS = {name: Struct({f"{name}Result": shape}) for name, shape in RESULTS.items()}
 
 
-def result(operation: str, body: bytes, trees: Trees) -> dict[str, Any]:
-    """Return the members of an operation's result.
+def result(operation: str, body: bytes, documents: Documents) -> dict[str, Any]:
+    """Return the members of an operation's result, one of many documents of an account.
 
     Raises what the SDK's parser does for what it can't parse: ResponseParserError, LookupError or
     ValueError.
     """
-    answer = _ANSWERS[operation].read(trees.tree(body))
+    answer = documents.read(body, _ANSWERS[operation])
     found: dict[str, Any] = answer[f"{operation}Result"]
     return found
 

@@ -11,7 +11,7 @@ from auditor.aws.calls import Calls
 from auditor.aws.fast import parse
 from auditor.aws.fast.endpoint import Endpoint
 from auditor.aws.fast.http import Pool
-from auditor.aws.fast.markup import Trees
+from auditor.aws.fast.markup import Documents
 from auditor.aws.fast.shapes import RESULTS
 from auditor.aws.fast.signing import Signer
 from auditor.aws.permissions import ForbiddenActionError
@@ -54,7 +54,7 @@ class FastReader(AnswerReader):
         self._frozen: Any = None
         self._ask_at = float("-inf")
         self._signer = Signer(endpoint.target)
-        self._trees = Trees()
+        self._documents = Documents()
 
     async def _post(self, operation: str, arguments: Arguments) -> dict[str, Any]:
         action = f"iam:{operation}"
@@ -66,7 +66,7 @@ class FastReader(AnswerReader):
         status, retry_after, answer = await self._pool.post(self._route, request)
         if status >= _FIRST_ERROR:
             raise parse.refusal(action, status, retry_after, answer)
-        return parse.result(operation, answer, self._trees)
+        return parse.result(operation, answer, self._documents)
 
     async def _current_credentials(self) -> Any:
         """Return the credentials to sign with; the SDK is asked every second, and after a renewal.

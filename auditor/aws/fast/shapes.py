@@ -7,7 +7,7 @@ converted makes the whole answer malformed, as it does for the SDK.
 import base64
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -21,6 +21,12 @@ _MOST_TAGS = 32
 _ZULU_LENGTH = len("2026-01-02T03:04:05Z")
 
 
+Places: TypeAlias = Mapping[Element, int]
+"""The elements whose texts differ between documents with the same markup; where each has its."""
+Read: TypeAlias = Callable[[Sequence[str]], Any]
+"""Reads a document of which the markup is known, from those texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """An element with text; `convert` raises ValueError for text that is none of its kind."""
@@ -31,8 +37,16 @@ class Scalar:
         """Return its value; text after an element within it is not the SDK's either."""
         return self.convert(element.text or "")
 
+    def reader(self, element: Element, places: Places) -> Read:
+        """Return what does the same for each document with this markup."""
+        convert, text = self.convert, element.text or ""
+        if element not in places:
+            return lambda _: convert(text)
+        at = places[element]
+        return lambda texts: convert(texts[at])
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Struct:
     """An element with members, each at most once; others are skipped."""
 
@@ -57,6 +71,12 @@ class Struct:
             found[name] = shape.read(child)
         return found
 
+    def reader(self, element: Element, places: Places) -> Read:
+        """Return what does the same for each document with this markup, of which one was read."""
+        met = ((self._member(child.tag), child) for child in element)
+        readers = [(member[0], member[1].reader(child, places)) for member, child in met if member]
+        return lambda texts: {name: read(texts) for name, read in readers}
+
     def _member(self, tag: str) -> "tuple[str, Shape] | None":
         name = tag[tag.rfind("}") + 1 :]  # its namespace comes first
         shape = self.members.get(name)
@@ -76,6 +96,11 @@ class Items:
         """Return the items."""
         return list(map(self.item.read, element))
 
+    def reader(self, element: Element, places: Places) -> Read:
+        """Return what does the same for each document with this markup."""
+        readers = [self.item.reader(child, places) for child in element]
+        return lambda texts: [read(texts) for read in readers]
+
 
 @dataclass(frozen=True, slots=True)
 class Entries:
@@ -86,10 +111,19 @@ class Entries:
         entries = list(map(_ENTRY.read, element))
         if any(len(child) > len(_ENTRY.members) for child in element):
             raise ValueError("a map has an unknown element")
-        return {entry["key"]: entry["value"] for entry in entries}
+        return _numbers(entries)
+
+    def reader(self, element: Element, places: Places) -> Read:
+        """Return what does the same for each document with this markup, of which one was read."""
+        read = Items(_ENTRY).reader(element, places)
+        return lambda texts: _numbers(read(texts))
 
 
 Shape: TypeAlias = Scalar | Struct | Items | Entries
+
+
+def _numbers(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    return {entry["key"]: entry["value"] for entry in entries}
 
 
 def moment(text: str) -> datetime:
