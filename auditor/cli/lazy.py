@@ -1,5 +1,6 @@
 """A command line whose commands are imported when they run: help must not load the AWS SDK."""
 
+import gc
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -48,7 +49,9 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command itself, with what is left for it."""
         name, found, rest = super().resolve_command(ctx, args)
-        return name, None if found is None else load(str(name)), rest
+        command = None if found is None else load(str(name))
+        gc.enable()
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a value of iamaudit.toml that is none is told with the file."""
@@ -75,4 +78,5 @@ def load(name: str) -> Any:
     command.name, command.epilog = name, epilog(name)
     for each in getattr(command, "commands", {name: command}).values():
         configure(each)
+    gc.freeze()  # what is imported stays: no search for garbage has to look through it
     return command
