@@ -16,6 +16,7 @@ from botocore.httpsession import get_cert_path
 
 from auditor.aws.fast.connecting import Proxy, Route
 from auditor.aws.fast.signing import CONTENT_TYPE, Target
+from auditor.aws.tls import trusting
 
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _PORTS = {"http": 80, "https": 443}
@@ -129,6 +130,8 @@ def _proxy(proxy_url: str, session: Any) -> Proxy:
 
 
 def _context(session: Any) -> SSLContext:
+    if session._verify and not session._cert_file:
+        return trusting(str(get_cert_path(session._verify)))
     context: SSLContext = _trusting(session._get_ssl_context(), session._verify)
     if session._cert_file:
         context.load_cert_chain(session._cert_file, session._key_file)
