@@ -21,7 +21,7 @@ from auditor import __version__
 from auditor.aws.calls import counted_elsewhere
 from auditor.aws.connection import Connection
 from auditor.aws.errors import THROTTLE_CODES, failures
-from auditor.aws.models import WantedModels
+from auditor.aws.models import WantedLoader
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
 from auditor.aws.region import DEFAULT_REGION
 from auditor.aws.tls import VerifyingSession, check_encrypted
@@ -127,7 +127,9 @@ class Clients:
             session = aioboto3.Session(
                 botocore_session=inner, profile_name=profile, region_name=self._connection.region
             )
-        inner.get_component("data_loader").file_loader = WantedModels()
+        if loader is None:
+            found = inner.get_component("data_loader")
+            inner.register_component("data_loader", WantedLoader(found))
         return session
 
     def _before_call(self, model: Any, **_: Any) -> None:

@@ -1,13 +1,14 @@
 """What is left out of the SDK's models is nothing that a call here depends on."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.loaders import create_loader
 from botocore.regions import EndpointResolver
 
-from auditor.aws.models import WantedModels
+from auditor.aws.models import WantedLoader
 
 CALLED = ["iam", "organizations", "secretsmanager", "securityhub", "sts", "sso", "sso-oidc"]
 PREFIXES = ["iam", "organizations", "secretsmanager", "securityhub", "sts", "portal.sso", "oidc",
@@ -16,9 +17,7 @@ PREFIXES = ["iam", "organizations", "secretsmanager", "securityhub", "sts", "por
 
 def loaders() -> tuple[Any, Any]:
     """This package's, and the SDK's own."""
-    ours, theirs = create_loader(), create_loader()
-    ours.file_loader = WantedModels()
-    return ours, theirs
+    return WantedLoader(create_loader()), create_loader()
 
 
 def documented(value: object) -> Iterator[str]:
@@ -58,6 +57,16 @@ def test_an_endpoint_is_the_sdks_in_every_region(prefix: str) -> None:
         for region in {*regions, *every, "xx-new-1"}:
             found = [each.construct_endpoint(prefix, region) for each in (ours, theirs)]
             assert found[0] == found[1]
+
+
+def test_a_model_is_looked_for_where_the_sdk_would(tmp_path: Path) -> None:
+    folder = tmp_path / "iam" / "2999-01-01"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text('{"operations": {"Newest": {}}}')
+    ours = WantedLoader(create_loader(str(tmp_path)))
+
+    assert ours.load_service_model("iam", "service-2")["operations"].keys() == {"Newest"}
+    assert ours.load_service_model("sts", "service-2")["operations"].keys() > {"AssumeRole"}
 
 
 def test_what_is_no_file_is_not_found_as_with_the_sdk() -> None:
