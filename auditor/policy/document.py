@@ -20,7 +20,8 @@ Sentence = Annotated[str, Field(pattern=r"\S", max_length=500)]
 class Section(BaseModel):
     """A closed mapping: a key that the language does not know is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built as parts of the document's, and not by themselves before.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class ClassSection(Section):

@@ -28,7 +28,8 @@ Kind = Literal["deactivate", "activate", "delete", "rotate"]
 class Part(BaseModel):
     """A closed object: members that the contract does not name are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Every run imports this module, and few read a plan from a file.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class LastUsedPart(Part):

@@ -39,7 +39,7 @@ def _one_role(value: Any) -> Any:
 class Entry(BaseModel):
     """One account; what else there is, as regions and vars, says nothing to us."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, defer_build=True)
 
     account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     name: str | None = None
@@ -72,4 +72,4 @@ class Entry(BaseModel):
         )
 
 
-ENTRIES = TypeAdapter(list[Entry])
+ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True))

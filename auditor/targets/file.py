@@ -19,7 +19,7 @@ _HINT = (
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     name: str | None = None
@@ -41,7 +41,8 @@ class _Entry(BaseModel):
         )
 
 
-_ENTRIES = TypeAdapter(list[_Entry])
+_ENTRIES = TypeAdapter(list[_Entry], config=ConfigDict(defer_build=True))
+"""Built when a file is read: most scans name no file."""
 
 
 def read_accounts(path: Path) -> list[Account]:
