@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from auditor.aws.connection import Connection
 from auditor.errors import AuditError
-from auditor.formats import asff, csv, html, json, junit, markdown, ocsf, sarif
 from auditor.formats.stream import ReportStream
 from auditor.formats.user_template import UserTemplate, read_template
 from auditor.model.finding import Severity
@@ -18,15 +18,25 @@ from auditor.store.plan_file import NAME as PLAN_FILE
 
 Write: TypeAlias = Callable[[ReportStream, TextIO], None]
 
+
+def _format(name: str) -> Write:
+    """Return what writes a format: its module is imported when it does, as most are not wanted."""
+
+    def write(document: ReportStream, out: TextIO) -> None:
+        import_module(f"auditor.formats.{name}").write(document, out)
+
+    return write
+
+
 FORMATS: dict[str, Write] = {
-    "html": html.write,
-    "json": json.write,
-    "csv": csv.write,
-    "markdown": markdown.write,
-    "sarif": sarif.write,
-    "ocsf": ocsf.write,
-    "asff": asff.write,
-    "junit": junit.write,
+    "html": _format("html"),
+    "json": _format("json"),
+    "csv": _format("csv"),
+    "markdown": _format("markdown"),
+    "sarif": _format("sarif"),
+    "ocsf": _format("ocsf"),
+    "asff": _format("asff"),
+    "junit": _format("junit"),
 }
 """Every report format by its name; a new one is a module and a line here."""
 
