@@ -228,10 +228,11 @@ class Environment:
 
     def _used(self, text: str) -> frozenset[str]:
         """Return the names that the expression can't do without."""
+        words = set(_WORD.findall(text))
         return frozenset(
             name
             for name in self.names
-            if name.rpartition(".")[2] in text and not self._compiles_without(name, text)
+            if name.rpartition(".")[2] in words and not self._compiles_without(name, text)
         )
 
     def _compiles_without(self, name: str, text: str) -> bool:
@@ -253,6 +254,7 @@ _DAYS = cel.FunctionDecl(
     "days",
     [cel.Overload("days_int", cel.Type.DURATION, [cel.Type.INT], is_member=False, impl=_days)],
 )
+_WORD = re.compile(r"[A-Za-z0-9_]+")
 _UNBOUND = re.compile(r'UNKNOWN: No value with name "([^"]+)" found in Activation')
 _PROBLEM = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 

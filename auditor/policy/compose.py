@@ -16,7 +16,9 @@ def compose(sources: Sequence[PolicySource], read_pack: ReadPack) -> list[Compil
     one of the same name that `read_pack` has.
     """
     read = [(source, _reader(source, read_pack)) for source in sources]
-    ids = [rule_ids(source.text, source=source.name, read_pack=pack) for source, pack in read]
+    ids: list[frozenset[str]] = []
+    if len(read) > 1:  # or there are no rules elsewhere, and the policy need not be read twice
+        ids = [rule_ids(source.text, source=source.name, read_pack=pack) for source, pack in read]
     policies: list[CompiledPolicy] = []
     mistakes: list[PolicyError] = []
     for source, pack in read:
