@@ -1,14 +1,13 @@
 """The HTML report: one self-contained page that needs neither network nor server.
 
-Memory holds one account's keys and one small entry per account, never all keys or findings.
+Memory holds one user's keys and one small entry per account, never all keys or findings.
 """
 
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from operator import itemgetter
 from typing import TextIO
 
@@ -18,7 +17,6 @@ from markupsafe import Markup
 from auditor.formats import changes as compare
 from auditor.formats.advice import BETTER, NO_ROOT_KEY, WAYS, advice, ways
 from auditor.formats.charts import charts
-from auditor.formats.judged import root_slot
 from auditor.formats.overview import (
     REPORTED,
     Overview,
@@ -35,7 +33,6 @@ from auditor.model.identity import ROOT_USER_NAME
 SCRIPTS = tuple(f"report/{name}.js" for name in ("data", "address", "table", "list", "page"))
 STYLE = "report/style.css"
 _SHARED = ("rule_id", "title", "severity", "remedy")
-_account = itemgetter("account_id")
 _shared = itemgetter(*_SHARED)
 _subject = itemgetter("user_name", "access_key_id")
 _own = itemgetter("id", "status", "message", "exemption")
@@ -57,30 +54,28 @@ def entries(document: ReportStream, seen: Overview) -> Iterator[object]:
     A kind is what many findings share; it is announced before the first finding that refers to it,
     and so are accounts, keys and classes of users. A finding is a list.
     """
-    partition = document.run()["partition"]
     kinds: dict[tuple[object, ...], int] = {}
     classes: set[object] = set()
-    account_id = of = None  # the key that was announced last
-    for finding, key in _with_keys(document.findings(), document.keys(), partition):
-        if finding["account_id"] != account_id:
-            account_id, of = finding["account_id"], None
-            yield {"account": account_id, "name": seen.names.get(account_id)} | {
-                "ou": seen.ous.get(account_id)
-            }
-        kind = (*_shared(finding), *finding["controls"])
-        number = kinds.get(kind)
-        if number is None:
-            number = kinds[kind] = len(kinds)
-            yield _kind(number, finding)
-        if key is None or key is not of:
-            of = key
-            facts = _facts(finding, key)
-            user_class = facts[_CLASS]
-            if user_class not in classes:
-                classes.add(user_class)
-                yield _class(user_class)
-            yield {"key": [*_subject(finding), *facts]}
-        yield [number, *_own(finding)]
+    told = None  # the account that was announced last
+    for account_id, key, findings in document.judged():
+        if findings and account_id != told:
+            told = account_id
+            yield {"account": told, "name": seen.names.get(told), "ou": seen.ous.get(told)}
+        facts: Sequence[object] | None = None
+        for finding in findings:
+            kind = (*_shared(finding), *finding["controls"])
+            number = kinds.get(kind)
+            if number is None:
+                number = kinds[kind] = len(kinds)
+                yield _kind(number, finding)
+            if facts is None or key is None:
+                facts = _facts(finding, key)
+                user_class = facts[_CLASS]
+                if user_class not in classes:
+                    classes.add(user_class)
+                    yield _class(user_class)
+                yield {"key": [*_subject(finding), *facts]}
+            yield [number, *_own(finding)]
 
 
 def _kind(number: int, finding: Row) -> Row:
@@ -100,23 +95,6 @@ def _class(name: object) -> Row:
     known = name if isinstance(name, str) else None
     better = [{"name": way.name, "how": way.how, "url": way.url} for way in ways(known)]
     return {"class": name, "ways": better}
-
-
-def _with_keys(
-    findings: Iterable[Row], keys: Iterable[Row], partition: str
-) -> Iterator[tuple[Row, Row | None]]:
-    """Pair each finding with its key, or None for one about the account; both in account order."""
-    behind = "~"  # sorts after every account id
-    groups = groupby(keys, key=_account)
-    held, held_keys = next(groups, (behind, iter(())))
-    for account_id, its_findings in groupby(findings, key=_account):
-        while held < account_id:
-            held, held_keys = next(groups, (behind, iter(())))
-        mine = held_keys if held == account_id else iter(())
-        known = {(key["user_name"], key["access_key_id"] or key["slot"]): key for key in mine}
-        for finding in its_findings:
-            name = finding["access_key_id"] or root_slot(finding, partition)
-            yield finding, known.get((finding["user_name"], name))
 
 
 def _page(document: ReportStream, templates: Environment) -> dict[str, object]:

@@ -4,24 +4,20 @@ Nothing in their text is hidden. Memory holds one user's keys and findings.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from heapq import merge
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from auditor.formats.stream import ReportStream, Row
-from auditor.formats.visible import visible
+from auditor.formats.visible import VisibleReport, visible
 from auditor.model.account import OutcomeKind
-from auditor.model.finding import finding_id
 
 OWN = "scan"
 """The operation of what no call failed at: an account that was skipped, or not come to."""
-_user = itemgetter("account_id", "user_name")
-_place = itemgetter(0)
+_account = itemgetter(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRow:
+class JudgedRow(NamedTuple):
     """A key with its findings, or findings without a key: of root keys that may exist."""
 
     account_id: str
@@ -34,46 +30,16 @@ def by_account(document: ReportStream) -> Iterator[tuple[Row, Iterator[JudgedRow
 
     An account that was not read is there as well, without keys.
     """
-    accounts: Iterator[tuple[str, Row | JudgedRow]]
-    rows: Iterator[tuple[str, Row | JudgedRow]]
-    accounts = ((account["id"], visible(account)) for account in document.accounts())
-    rows = ((row.account_id, row) for row in judged_rows(document))
-    for account_id, parts in groupby(merge(accounts, rows, key=_place), key=_place):
-        _, account = next(parts)
-        if isinstance(account, JudgedRow):
-            raise LookupError(account_id)  # noqa: TRY004 -- an account that is not in the report
-        rest = (part for _, part in parts if isinstance(part, JudgedRow))  # noqa: B031 -- once
-        yield account, rest
-
-
-def judged_rows(document: ReportStream) -> Iterator[JudgedRow]:
-    """Yield every key with its findings, in order of account, user and key; none is left out."""
-    partition = document.run()["partition"]
-    keys = ((_user(key), True, key) for key in document.keys())  # noqa: SIM118 -- no mapping
-    findings = ((_user(finding), False, finding) for finding in document.findings())
-    for (account_id, _), rows in groupby(merge(keys, findings, key=_place), key=_place):
-        found: dict[object, tuple[Row, list[Row]]] = {}
-        unknown = []
-        for _, is_key, row in rows:
-            if is_key:
-                found[row["access_key_id"] or row["slot"]] = (row, [])
-            elif (name := row["access_key_id"] or root_slot(row, partition)) in found:
-                found[name][1].append(row)
-            else:
-                unknown.append(row)
-        for key, its_findings in found.values():
-            yield _judged(account_id, key, its_findings)
-        if unknown:
-            yield _judged(account_id, None, unknown)
-
-
-def _judged(account_id: str, key: Row | None, findings: Sequence[Row]) -> JudgedRow:
-    # Not before: the rows are in the order of the names as they are, not as they are shown.
-    return JudgedRow(
-        account_id=account_id,
-        key=None if key is None else visible(key),
-        findings=[visible(finding) for finding in findings],
-    )
+    groups = groupby(VisibleReport(document).judged(), key=_account)
+    group = next(groups, None)
+    for account in document.accounts():
+        if group is None or group[0] != account["id"]:
+            yield visible(account), iter(())
+        else:
+            yield visible(account), map(JudgedRow._make, group[1])
+            group = next(groups, None)
+    if group is not None:
+        raise LookupError(group[0])  # an account that is not in the report
 
 
 def is_read(account: Row) -> bool:
@@ -107,18 +73,3 @@ def _error(error: Row) -> str:
     if error["operation"] == OWN:
         return f"{about}{error['message']}"
     return f"{about}{error['operation']} {error['code']}: {error['message']}"
-
-
-def root_slot(finding: Row, partition: str) -> int | None:
-    """Return which of the root user's keys a finding without a key id is about, by its id."""
-    for slot in (1, 2):
-        whole = finding_id(
-            partition=partition,
-            account_id=finding["account_id"],
-            user_name=finding["user_name"],
-            key=f"slot-{slot}",
-            rule_id=finding["rule_id"],
-        )
-        if whole == finding["id"]:
-            return slot
-    return None

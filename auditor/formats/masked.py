@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from auditor.formats.stream import ChangesStream, ReportStream, Row
+from auditor.formats.stream import ChangesStream, Judged, ReportStream, Row
 from auditor.model.ageing import Ageing
 from auditor.model.finding import finding_id
 from auditor.model.plan import ActionKind
@@ -90,12 +90,17 @@ class MaskedReport:
 
     def keys(self) -> Iterator[Row]:
         """Yield `document.Key`."""
-        for key in self._document.keys():  # noqa: SIM118 -- no mapping
-            yield {**key, "access_key_id": self._masks.of(key)}
+        return map(self._key, self._document.keys())
 
     def findings(self) -> Iterator[Row]:
         """Yield `document.FindingPart`."""
         return map(self._finding, self._document.findings())
+
+    def judged(self) -> Iterator[Judged]:
+        """Yield every key with its findings."""
+        for account_id, key, findings in self._document.judged():
+            masked = None if key is None else self._key(key)
+            yield account_id, masked, list(map(self._finding, findings))
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has."""
@@ -149,6 +154,9 @@ class MaskedReport:
         """Return what changed since the run that was named; None where none was."""
         changes = self._document.changes()
         return None if changes is None else MaskedChanges(changes, self._masks, self._finding)
+
+    def _key(self, key: Row) -> Row:
+        return {**key, "access_key_id": self._masks.of(key)}
 
     def _finding(self, finding: Row) -> Row:
         name = self._masks.of(finding)

@@ -1,12 +1,17 @@
 """What a format is given: a judged run as streams of plain document parts."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from auditor.model.ageing import Ageing
 
 Row = Mapping[str, Any]
 """One part of the document, in the shape of its model in `auditor.formats.document`."""
+Judged: TypeAlias = tuple[str, Row | None, Sequence[Row]]
+"""An account's id, `document.Key`, and the `document.FindingPart` about that key.
+
+Without a key: findings about keys of the root user that may exist.
+"""
 
 
 class ChangesStream(Protocol):
@@ -58,6 +63,13 @@ class ReportStream(Protocol):
 
     def findings(self) -> Iterator[Row]:
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
+        ...
+
+    def judged(self) -> Iterator[Judged]:
+        """Yield every key with its findings, in order of account, user and key.
+
+        All findings are among them; those of a user without a key come after its keys.
+        """
         ...
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:

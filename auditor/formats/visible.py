@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from auditor.formats.stream import ChangesStream, ReportStream, Row
+from auditor.formats.stream import ChangesStream, Judged, ReportStream, Row
 from auditor.formats.templates import printable
 from auditor.model.ageing import Ageing
 
@@ -39,6 +39,15 @@ class VisibleReport:
     def findings(self) -> Iterator[Row]:
         """Yield `document.FindingPart`."""
         return map(visible, self._document.findings())
+
+    def judged(self) -> Iterator[Judged]:
+        """Yield every key with its findings."""
+        for account_id, key, findings in self._document.judged():
+            # Not before: the rows are in the order of the names as they are, not as they are shown.
+            if _is_plain((key, findings)):
+                yield account_id, key, findings
+            else:
+                yield account_id, _shown(key), _shown(findings)
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has."""
@@ -111,10 +120,10 @@ def visible(row: Row) -> Row:
     return row if _is_plain(row) else _shown(row)
 
 
-def _is_plain(row: Row) -> bool:
+def _is_plain(value: object) -> bool:
     """Whether all text is printable ASCII: looking at it as JSON is the fastest way to tell."""
     try:
-        text = orjson.dumps(row)
+        text = orjson.dumps(value)
     except orjson.JSONEncodeError:  # half of a surrogate pair
         return False
     return text.isascii() and b"\\" not in text and b"\x7f" not in text

@@ -8,8 +8,11 @@ from auditor.model.unknown import DENIED_CODES, Unknown
 from auditor.store.reading import Row, RunReading
 
 
-def coverage(run: RunReading) -> Row:
-    """Return the coverage; an account that was never read counts as unreachable."""
+def coverage(run: RunReading, *, unjudged: int) -> Row:
+    """Return the coverage; an account that was never read counts as unreachable.
+
+    `unjudged` is how many findings are indeterminate.
+    """
     accounts = {"total": 0} | {str(kind): 0 for kind in OutcomeKind}
     for row in run.rows(
         "SELECT coalesce(outcome, 'unreachable') AS outcome, count(*) AS n"
@@ -18,12 +21,9 @@ def coverage(run: RunReading) -> Row:
         accounts[row["outcome"]] += row["n"]
         accounts["total"] += row["n"]
     users = run.number("SELECT coalesce(sum(users), 0) FROM account WHERE run_id = ?")
-    keys = run.number("SELECT count(*) FROM access_key WHERE run_id = ?")
-    unknown = run.number(
-        "SELECT count(*) FROM access_key WHERE run_id = ? AND last_used_state = 'unknown'"
-    )
-    unjudged = run.number(
-        "SELECT count(*) FROM finding WHERE run_id = ? AND status = 'indeterminate'"
+    [(keys, unknown)] = run.tuples(
+        "SELECT count(*), count(*) FILTER (WHERE last_used_state = 'unknown')"
+        " FROM access_key WHERE run_id = ?"
     )
     missed = accounts["partial"] + accounts["unreachable"]
     return {
@@ -32,7 +32,7 @@ def coverage(run: RunReading) -> Row:
         "users": users,
         "keys": keys,
         "unknown_last_use": unknown,
-        "gaps": [*_gaps(run), *_denials(run)],
+        "gaps": [*(_gaps(run) if unjudged else ()), *_denials(run)],
     }
 
 

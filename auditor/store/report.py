@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cached_property
 from itertools import groupby
 
 from auditor.errors import AuditError
@@ -51,7 +52,11 @@ _TALLY = {
 
 
 class StoredReport:
-    """Reads one run; each iterator reads the store anew and holds one row at a time."""
+    """Reads one run; each iterator reads the store anew and holds one row at a time.
+
+    What is counted over all keys and findings is counted once: the judgement of a run does not
+    change while it is told.
+    """
 
     @reads
     def __init__(
@@ -111,7 +116,7 @@ class StoredReport:
     @reads
     def coverage(self) -> Row:
         """Return `document.CoveragePart`; an account that was never read counts as unreachable."""
-        return coverage.coverage(self._reading)
+        return self._coverage
 
     @reads
     def accounts(self) -> Iterator[Row]:
@@ -137,14 +142,17 @@ class StoredReport:
         """Yield `document.FindingPart`, in order of account, user, key and rule."""
         return listing.findings(self._reading)
 
+    def judged(self) -> Iterator[listing.Judged]:
+        """Yield every key with its findings, in order of account, user and key; likewise."""
+        return listing.judged(self._reading, self._now)
+
     @reads
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         """Return by account how many findings it has: open ones by severity, others by status."""
         known = {account for (account,) in self._reading.tuples(_ACCOUNTS)}
-        tally = dict(self._tallies())
-        if not tally.keys() <= known:
+        if not self._tallies.keys() <= known:
             raise LookupError("a finding in an account that is none of the run's")
-        return tally
+        return self._tallies
 
     @reads
     def ageing(self) -> Ageing:
@@ -170,9 +178,7 @@ class StoredReport:
     @reads
     def summary(self) -> Row:
         """Return `document.Summary`."""
-        counts: Counter[str] = Counter()
-        for _, tally in self._tallies():
-            counts.update(tally)
+        counts = self._counts
         return {
             "open": {str(level): counts[level] for level in Severity},
             **{status: counts[status] for status in ("exempt", "indeterminate")},
@@ -215,14 +221,29 @@ class StoredReport:
         """Return what changed since the run that was named; None where none was."""
         return self._changes
 
-    def _tallies(self) -> Iterator[tuple[str, Mapping[str, int]]]:
-        """Yield the accounts that have findings, with the numbers that are not 0."""
+    @cached_property
+    def _tallies(self) -> Mapping[str, Mapping[str, int]]:
+        """The accounts that have findings, with the numbers that are not 0."""
+        tallies = {}
         for account_id, *numbers in self._reading.tuples(
             f"SELECT account_id, {', '.join(_TALLY.values())}"  # noqa: S608 -- names of ours
             " FROM finding WHERE run_id = ? GROUP BY account_id"
         ):
             tally = zip(_TALLY, numbers, strict=True)
-            yield account_id, {name: number for name, number in tally if number}
+            tallies[account_id] = {name: number for name, number in tally if number}
+        return tallies
+
+    @property
+    def _counts(self) -> Counter[str]:
+        """The numbers of all accounts, added up."""
+        counts: Counter[str] = Counter()
+        for tally in self._tallies.values():
+            counts.update(tally)
+        return counts
+
+    @cached_property
+    def _coverage(self) -> Row:
+        return coverage.coverage(self._reading, unjudged=self._counts["indeterminate"])
 
     def _not_assessed(self, unit: str, assessed: int) -> int:
         """Count the accounts in scope that were not assessed, for controls on keys not wholly."""

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from auditor.formats.document import (
     Summary,
     Tool,
 )
-from auditor.formats.stream import ChangesStream, ReportStream, Row
+from auditor.formats.stream import ChangesStream, Judged, ReportStream, Row
 from auditor.model.ageing import Ageing, Ages, ageing
 from auditor.model.finding import Severity, finding_id
 from tests.browser import OpenFile, launched, watched
@@ -55,6 +58,7 @@ RULES: list[Row] = [
     },
 ]
 Make = Callable[..., Row]
+_user = itemgetter("account_id", "user_name")
 
 
 def _account(**changes: object) -> Row:
@@ -327,6 +331,21 @@ def _changes(*findings: Row, **parts: Any) -> ChangesStream:
     return FakeChanges(**({"findings_given": findings} | parts))
 
 
+def _is_about(finding: Row, key: Row, partition: str) -> bool:
+    if key["access_key_id"] is not None or finding["access_key_id"] is not None:
+        return bool(key["access_key_id"] == finding["access_key_id"])
+    return bool(
+        finding["id"]
+        == finding_id(
+            partition=partition,
+            account_id=finding["account_id"],
+            user_name=finding["user_name"],
+            key=f"slot-{key['slot']}",
+            rule_id=finding["rule_id"],
+        )
+    )
+
+
 @dataclass(kw_only=True)
 class FakeDocument:
     """A document in memory, or one whose findings are made while they are read."""
@@ -376,6 +395,20 @@ class FakeDocument:
     def findings(self) -> Iterator[Row]:
         given = self.findings_given
         return given() if callable(given) else iter(given)
+
+    def judged(self) -> Iterator[Judged]:
+        """Pair by id; keys of the root user without one by their slot, which made the finding's."""
+        for (account_id, _), rows in groupby(merge(self.keys(), self.findings(), key=_user), _user):
+            mine: list[Row] = []
+            found: list[Row] = []
+            for row in rows:
+                (found if "rule_id" in row else mine).append(row)
+            for key in mine:
+                its = [row for row in found if _is_about(row, key, self.run()["partition"])]
+                found = [row for row in found if row not in its]
+                yield account_id, key, its
+            if found:
+                yield account_id, None, found
 
     def tally(self) -> Mapping[str, Mapping[str, int]]:
         return tally(self.findings())
