@@ -4,12 +4,17 @@ Every account in scope has a row at least, so that what is missing can be seen.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import TextIO, TypeAlias
 
 from auditor.formats.judged import JudgedRow, by_account, is_read, why_unread
 from auditor.formats.stream import ReportStream, Row
 
+_Cells: TypeAlias = Sequence[object]
+_Parts: TypeAlias = tuple[str, _Cells, _Cells]
+"""A row: what it is, and the cells about the key and about the finding."""
 _ACCOUNT = {"account_id": "id", "account_name": "name", "account_outcome": "outcome"}
 _KEY = {
     "user_name": "user_name",
@@ -41,60 +46,67 @@ _FINDING = {
 }
 COLUMNS = ("row", *_ACCOUNT, *_KEY, *_USE, *_FINDING, "controls")
 """`row` is `finding`, `key` (nothing found), `account` (no keys) or `not audited`."""
-_FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 -- the wide ones start formulas as well
+_FORMULA = frozenset("=+-@＝＋－＠")  # noqa: RUF001 -- the wide ones start formulas as well
 _QUOTED = "'"
+_account, _key, _use, _finding = (
+    itemgetter(*names.values()) for names in (_ACCOUNT, _KEY, _USE, _FINDING)
+)
+_NO_KEY = (None,) * (len(_KEY) + len(_USE))
+_NO_FINDING = (None,) * (len(_FINDING) + 1)
 
 
 def write(document: ReportStream, out: TextIO) -> None:
     """Write the rows one by one; no cell is a formula, whatever its text."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in _rows(document):
-        writer.writerow([_cell(row.get(name)) for name in COLUMNS])
-
-
-def _rows(document: ReportStream) -> Iterator[Row]:
     for account, keys in by_account(document):
-        about = _named(_ACCOUNT, account)
+        about = _cells(_account(account))
         told = False
-        for row in _unread(account):
+        for row, of_key, of_finding in chain(_unread(account), _judged(keys)):
             told = True
-            yield {**about, **row}
-        for row in _judged(keys):
-            told = True
-            yield {**about, **row}
+            writer.writerow((row, *about, *of_key, *of_finding))
         if not told:
-            yield about | {"row": "account", "message": "no access keys"}
+            nothing = _of_finding(message="no access keys")
+            writer.writerow(("account", *about, *_NO_KEY, *nothing))
 
 
-def _unread(account: Row) -> Iterator[Row]:
+def _unread(account: Row) -> Iterator[_Parts]:
     if is_read(account):
         return
     for error in account["errors"]:
-        row = {"row": "not audited", "user_name": error["subject"]}
-        yield {**row, "message": why_unread({**account, "errors": [{**error, "subject": None}]})}
+        why = why_unread({**account, "errors": [{**error, "subject": None}]})
+        yield "not audited", _of_key(user_name=error["subject"]), _of_finding(message=why)
     if not account["errors"]:
-        yield {"row": "not audited", "message": why_unread(account)}
+        yield "not audited", _NO_KEY, _of_finding(message=why_unread(account))
 
 
-def _judged(keys: Iterable[JudgedRow]) -> Iterator[Row]:
+def _judged(keys: Iterable[JudgedRow]) -> Iterator[_Parts]:
     for judged in keys:
-        key = {}
-        if judged.key is not None:
-            key = _named(_KEY, judged.key) | _named(_USE, judged.key["last_used"])
+        key = judged.key
+        of_key = None if key is None else _cells(_key(key) + _use(key["last_used"]))
         for finding in judged.findings:
-            found = _named(_FINDING, finding) | {"controls": " ".join(finding["controls"])}
-            yield {"row": "finding", "user_name": finding["user_name"], **key, **found}
-        if not judged.findings:
-            yield {"row": "key", **key}
+            controls = " ".join(finding["controls"])
+            yield (
+                "finding",
+                _of_key(user_name=finding["user_name"]) if of_key is None else of_key,
+                _cells((*_finding(finding), controls)),
+            )
+        if of_key is not None and not judged.findings:
+            yield "key", of_key, _NO_FINDING
 
 
-def _named(columns: dict[str, str], row: Row) -> dict[str, object]:
-    return {column: row[name] for column, name in columns.items()}
+def _of_key(**values: object) -> _Cells:
+    """Return the cells about a key of which only these columns are known."""
+    return _cells(values.get(name) for name in (*_KEY, *_USE))
 
 
-def _cell(value: object) -> object:
+def _of_finding(**values: object) -> _Cells:
+    return _cells(values.get(name) for name in (*_FINDING, "controls"))
+
+
+def _cells(values: Iterable[object]) -> _Cells:
     """Return what a spreadsheet shows as text: a quote before what it would calculate."""
-    if isinstance(value, str) and value.lstrip().startswith(_FORMULA):
-        return _QUOTED + value
-    return value
+    return [
+        _QUOTED + value if isinstance(value, str) and value.lstrip()[:1] in _FORMULA else value
+        for value in values
+    ]

@@ -51,20 +51,24 @@ def _cases(account: Row, keys: Iterable[JudgedRow], rules: Sequence[str]) -> Ite
     kind = _of_account(account)
     why = why_unread(account, most=None)
     yield whole + _end(kind, type_=account["outcome"], message=not_audited(account), text=why)
+    passing = {rule: f'{_escaped(rule)}"/>\n' for rule in rules}
     for judged in keys:
-        for rule_id, finding in _verdicts(judged, rules):
-            about = judged.key or finding or {}
-            where = f"{account['id']}.{about['user_name']}"
-            name = f"{_key(about)} {rule_id}"
-            yield f"<testcase{_attributes(classname=where, name=name)}{_found(finding)}"
+        key = judged.key
+        where = _escaped(f"{account['id']}.{(key or judged.findings[0])['user_name']}")
+        for finding in judged.findings:
+            name = _escaped(f"{_key(key or finding)} {finding['rule_id']}")
+            yield f'<testcase classname="{where}" name="{name}"{_found(finding)}'
+        if key is not None:
+            begin = f'<testcase classname="{where}" name="{_escaped(_key(key))} '
+            yield "".join([begin + passing[rule] for rule in _passed(judged, rules)])
 
 
-def _verdicts(judged: JudgedRow, rules: Sequence[str]) -> list[tuple[str, Row | None]]:
-    """Return each rule that judged a key, with its finding; the others passed."""
+def _passed(judged: JudgedRow, rules: Sequence[str]) -> Sequence[str]:
+    """Return the rules that found nothing about a key; without a key none is known to."""
+    if judged.key is None:
+        return ()
     found = {finding["rule_id"] for finding in judged.findings}
-    passed = [] if judged.key is None else [rule for rule in rules if rule not in found]
-    findings = ((finding["rule_id"], finding) for finding in judged.findings)
-    return [*findings, *((rule, None) for rule in passed)]
+    return [rule for rule in rules if rule not in found]
 
 
 def _key(row: Row) -> str:
@@ -73,9 +77,7 @@ def _key(row: Row) -> str:
     return row["access_key_id"] or slot
 
 
-def _found(finding: Row | None) -> str:
-    if finding is None:
-        return "/>\n"
+def _found(finding: Row) -> str:
     mend = advice(finding["remedy"], finding["rule_id"]) if finding["status"] == "open" else ""
     told = (finding["message"], mend, f"finding {finding['id']}", " ".join(finding["controls"]))
     exemption = finding["exemption"]
@@ -91,8 +93,8 @@ def _end(kind: str | None, *, type_: str, message: str, text: str) -> str:
     """Return the rest of a case: nothing where it passed, else why it did not."""
     if kind is None:
         return "/>\n"
-    typed = {} if kind == "skipped" else {"type": type_}
-    told = _attributes(message=message, **typed)
+    typed = "" if kind == "skipped" else f' type="{_escaped(type_)}"'
+    told = f' message="{_escaped(message)}"{typed}'
     return f"><{kind}{told}>{_escaped(text)}</{kind}></testcase>\n"
 
 
@@ -108,7 +110,7 @@ def _counted(account: Row, keys: Iterable[JudgedRow], rules: Sequence[str]) -> d
     if (kind := _of_account(account)) is not None:
         counts[kind] += 1
     for judged in keys:
-        counts["tests"] += len(_verdicts(judged, rules))
+        counts["tests"] += len(judged.findings) + len(_passed(judged, rules))
         for finding in judged.findings:
             counts[_OF_STATUS[finding["status"]]] += 1
     return counts
@@ -130,4 +132,7 @@ def _attributes(**values: object) -> str:
 
 def _escaped(value: object) -> str:
     """Return what XML may hold; control characters are text by now."""
-    return str(escape(_NO_XML.sub(lambda found: rf"\u{ord(found[0]):04x}", str(value))))
+    text = str(value)
+    if not text.isascii():
+        text = _NO_XML.sub(lambda found: rf"\u{ord(found[0]):04x}", text)
+    return str(escape(text))
