@@ -3,8 +3,7 @@
 Every account in scope has a row at least, so that what is missing can be seen.
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import TextIO, TypeAlias
@@ -12,9 +11,8 @@ from typing import TextIO, TypeAlias
 from auditor.formats.judged import JudgedRow, by_account, is_read, why_unread
 from auditor.formats.stream import ReportStream, Row
 
-_Cells: TypeAlias = Sequence[object]
-_Parts: TypeAlias = tuple[str, _Cells, _Cells]
-"""A row: what it is, and the cells about the key and about the finding."""
+_Parts: TypeAlias = tuple[str, str, str]
+"""A row: what it is, and its cells about the key and about the finding, as text."""
 _ACCOUNT = {"account_id": "id", "account_name": "name", "account_outcome": "outcome"}
 _KEY = {
     "user_name": "user_name",
@@ -51,23 +49,24 @@ _QUOTED = "'"
 _account, _key, _use, _finding = (
     itemgetter(*names.values()) for names in (_ACCOUNT, _KEY, _USE, _FINDING)
 )
-_NO_KEY = (None,) * (len(_KEY) + len(_USE))
-_NO_FINDING = (None,) * (len(_FINDING) + 1)
+_NO_KEY = "," * (len(_KEY) + len(_USE) - 1)
+_NO_FINDING = "," * len(_FINDING)
 
 
 def write(document: ReportStream, out: TextIO) -> None:
-    """Write the rows one by one; no cell is a formula, whatever its text."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    """Write the rows one by one; no cell is a formula, whatever its text.
+
+    What several rows have in common is put into CSV once, not by `csv.writer` for each row.
+    """
+    out.write(f"{_cells(COLUMNS)}\n")
     for account, keys in by_account(document):
         about = _cells(_account(account))
         told = False
         for row, of_key, of_finding in chain(_unread(account), _judged(keys)):
             told = True
-            writer.writerow((row, *about, *of_key, *of_finding))
+            out.write(f"{row},{about},{of_key},{of_finding}\n")
         if not told:
-            nothing = _of_finding(message="no access keys")
-            writer.writerow(("account", *about, *_NO_KEY, *nothing))
+            out.write(f"account,{about},{_NO_KEY},{_of_finding(message='no access keys')}\n")
 
 
 def _unread(account: Row) -> Iterator[_Parts]:
@@ -95,18 +94,27 @@ def _judged(keys: Iterable[JudgedRow]) -> Iterator[_Parts]:
             yield "key", of_key, _NO_FINDING
 
 
-def _of_key(**values: object) -> _Cells:
+def _of_key(**values: object) -> str:
     """Return the cells about a key of which only these columns are known."""
     return _cells(values.get(name) for name in (*_KEY, *_USE))
 
 
-def _of_finding(**values: object) -> _Cells:
+def _of_finding(**values: object) -> str:
     return _cells(values.get(name) for name in (*_FINDING, "controls"))
 
 
-def _cells(values: Iterable[object]) -> _Cells:
+def _cells(values: Iterable[object]) -> str:
+    return ",".join([_cell(value) for value in values])
+
+
+def _cell(value: object) -> str:
     """Return what a spreadsheet shows as text: a quote before what it would calculate."""
-    return [
-        _QUOTED + value if isinstance(value, str) and value.lstrip()[:1] in _FORMULA else value
-        for value in values
-    ]
+    if value is None:
+        return ""
+    text = str(value)
+    if text.lstrip()[:1] in _FORMULA and isinstance(value, str):
+        text = _QUOTED + text
+    if "," in text or '"' in text or "\n" in text or "\r" in text:
+        text = text.replace('"', '""')
+        return f'"{text}"'
+    return text

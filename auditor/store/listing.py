@@ -21,7 +21,7 @@ _Tuple: TypeAlias = tuple[Any, ...]
 _User: TypeAlias = tuple[str, str]
 _Group: TypeAlias = tuple[_User, Iterable[_Tuple]]
 _user = itemgetter(0, 1)
-_POSITION = 2
+_position = itemgetter(2)
 _KEYS = """
 SELECT access_key.account_id, access_key.user_name, access_key.position, user.arn, user.facts,
   user_class, access_key.id, slot, status, access_key.created_at,
@@ -77,11 +77,12 @@ def judged(run: RunReading, now: datetime) -> Iterator[Judged]:
     keys = groupby(run.tuples(_KEYS), key=_user)
     found = groupby(run.tuples(_FINDINGS), key=_user)
     for (account_id, _), its_keys, its_findings in _together(keys, found):
-        by_position: dict[int, list[Row]] = {}
-        for row in its_findings:
-            by_position.setdefault(row[_POSITION], []).append(_finding(row))
+        by_position = {
+            position: list(map(_finding, rows))
+            for position, rows in groupby(its_findings, key=_position)
+        }
         for row in sorted(its_keys, key=_name_of_key):
-            yield account_id, _key(row, now), by_position.pop(row[_POSITION], ())
+            yield account_id, _key(row, now), by_position.pop(_position(row), ())
         if by_position:
             yield account_id, None, list(chain.from_iterable(by_position.values()))
 
