@@ -14,7 +14,6 @@ from jinja2 import (
     select_autoescape,
 )
 from jinja2.nodes import EvalContext
-from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
 
 import auditor
@@ -28,6 +27,8 @@ HIDDEN = (
 _HIDDEN = re.compile(f"[{HIDDEN}]")
 _HIDDEN_IN_LINES = re.compile(rf"(?!\n)[{HIDDEN}]")
 _MARKER = "report.html.j2"
+_MARKUP = ((b"<", rb"\u003c"), (b">", rb"\u003e"), (b"&", rb"\u0026"), (b"'", rb"\u0027"))
+"""What `tojson` escapes in JSON, so that it can stand in a page, and how."""
 _BATCH = 64
 """Rows encoded at once; with twice as many, malloc gives their memory back to the system and
 asks for it again each time, which costs more than the encoding."""
@@ -89,13 +90,12 @@ def json_batches(rows: Iterable[object], between: str) -> Iterator[Markup]:
 
     `between` stands between two rows of a batch; what stands between batches is the template's.
     """
-    remaining = iter(rows)
+    remaining, comma = iter(rows), between.encode()
     while batch := list(islice(remaining, _BATCH)):
-        yield htmlsafe_json_dumps(batch, dumps=_joined, between=between)
-
-
-def _joined(rows: Iterable[object], *, between: str) -> str:
-    return between.encode().join(map(orjson.dumps, rows)).decode()
+        text = comma.join(map(orjson.dumps, batch))
+        for character, shown in _MARKUP:  # as bytes, which costs a third of doing it as text
+            text = text.replace(character, shown)
+        yield Markup(text.decode())  # noqa: S704 -- nothing in it is markup any more
 
 
 def environment() -> Environment:
