@@ -7,6 +7,7 @@ import pytest
 
 from auditor.engine.judgement import RunJudge
 from auditor.model.access_key import AccessKey, KeyStatus, LastUse, NeverUsed
+from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
@@ -114,6 +115,46 @@ def test_keys_come_in_order_of_id_and_of_slot(store: SqliteRunStore) -> None:
 
     told = [(key["user_name"], key["access_key_id"] or key["slot"]) for key in list(report.keys())]
     assert told == [("amy", 1), ("amy", 2), ("bob", "AKIA1"), ("bob", "AKIA2")]
+
+
+def test_a_key_comes_with_what_was_found_of_it(store: SqliteRunStore) -> None:
+    keys = (a_key("AKIA2", days_old=500), a_key("AKIA1", days_old=400))
+    slots = tuple(
+        replace(a_key(), id=None, slot=slot, created_at=ago(days=100 * slot)) for slot in (2, 1)
+    )
+    users = (
+        a_user_with(*keys, name="bob"),
+        a_user_with(a_key("AKIA3", days_old=1), name="new"),
+        a_user_with(*slots, name=ROOT_USER_NAME),
+    )
+    report = judged(store, [an_inventory(*users)])
+
+    told = list(report.judged())
+
+    assert [key for _, key, _ in told] == list(report.keys())
+    assert [len(findings) > 0 for *_, findings in told] == [True, True, True, True, False]
+    for account_id, key, findings in told:
+        assert key is not None
+        for finding in findings:
+            assert finding["account_id"] == account_id == key["account_id"]
+            assert finding["user_name"] == key["user_name"]
+            assert finding["access_key_id"] == key["access_key_id"]
+            age = key["age_days"]
+            assert f"created {age} days ago" in finding["message"]
+    found = [finding["id"] for *_, findings in told for finding in findings]
+    assert sorted(found) == sorted(finding["id"] for finding in report.findings())
+
+
+def test_what_is_found_of_no_key_comes_without_one(store: SqliteRunStore) -> None:
+    unread = an_inventory(
+        a_user_with(a_key(days_old=400)), a_user_with(name="zoe"), root_keys_unknown=DENIED
+    )
+    report = judged(store, [unread, an_inventory(account=an_account("2" * 12))])
+
+    (nobody,) = [findings for _, key, findings in report.judged() if key is None]
+
+    assert {finding["user_name"] for finding in nobody} == {ROOT_USER_NAME}
+    assert {finding["status"] for finding in nobody} == {"indeterminate"}
 
 
 def test_the_reason_of_an_unknown_use_is_told(store: SqliteRunStore) -> None:
