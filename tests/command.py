@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from auditor.demo.emulator import Emulator
 from auditor.demo.organization import DemoOrganization
+from tests import warm
 
 IAMAUDIT = Path(sys.executable).with_name("iamaudit")
 
@@ -51,3 +52,14 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "IAMAUDIT_")) and name.upper() != "HOME"
     }
+
+
+def runs_in(folder: Path, **given: str) -> Run:
+    """Return what runs `iamaudit` as a person would, in a folder that is their home, too."""
+
+    def iamaudit(*arguments: str, variables: Mapping[str, str] | None = None) -> Ran:
+        environment = clean_environment() | {"HOME": str(folder)} | given | dict(variables or {})
+        code, stdout, stderr = warm.run(arguments, environment=environment, folder=folder)
+        return Ran(code, stdout, stderr, folder / "reports")
+
+    return iamaudit

@@ -1,7 +1,6 @@
 """Fixtures of every test."""
 
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from auditor.demo.emulator import Emulator
 from auditor.demo.organization import build
 from auditor.store.runs import SqliteRunStore
-from tests.command import IAMAUDIT, Ran, Run, World, clean_environment
+from tests.command import Ran, Run, World, runs_in
 
 
 @pytest.fixture
@@ -37,19 +36,7 @@ def world() -> Iterator[World]:
 def run(tmp_path: Path) -> Run:
     """Run `iamaudit` as a person would, in a folder of its own."""
 
-    def iamaudit(*arguments: str, variables: Mapping[str, str] | None = None) -> Ran:
-        ran = subprocess.run(
-            [IAMAUDIT, *arguments],
-            env=clean_environment() | {"HOME": str(tmp_path)} | dict(variables or {}),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(ran.returncode, ran.stdout, ran.stderr, tmp_path / "reports")
-
-    return iamaudit
+    return runs_in(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Every mistake is one line that says what and how to mend it, and leaves nothing behind."""
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from auditor.demo.emulator import Emulator, Response
 from auditor.demo.organization import DemoOrganization, build
-from tests.command import IAMAUDIT, clean_environment
+from tests.command import Ran, runs_in
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +32,15 @@ def variables(emulator: Emulator, organization: DemoOrganization) -> dict[str, s
     }
 
 
-def ran(
-    folder: Path, variables: Mapping[str, str], *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [IAMAUDIT, "scan", *arguments],
-        env=clean_environment() | {"HOME": str(folder), "COLUMNS": "200"} | dict(variables),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def ran(folder: Path, variables: Mapping[str, str], *arguments: str) -> Ran:
+    return runs_in(folder, COLUMNS="200", **variables)("scan", *arguments)
 
 
 def refused(folder: Path, variables: Mapping[str, str], *arguments: str, code: int = 2) -> str:
     """Run a scan that must fail; return what it says."""
     before = sorted(folder.rglob("*"))
     scan = ran(folder, variables, "--quiet", *arguments)
-    assert scan.returncode == code, scan.stderr
+    assert scan.code == code, scan.stderr
     assert scan.stdout == ""
     assert len(scan.stderr.splitlines()) == 1, scan.stderr
     assert scan.stderr.startswith("iamaudit: ")
@@ -110,7 +99,7 @@ def test_an_unknown_account_means_that_nothing_could_be_audited(
 ) -> None:
     scan = ran(tmp_path, variables, "--accounts", "999999999999", "--format", "json")
 
-    assert scan.returncode == 4
+    assert scan.code == 4
     assert "Nothing was audited" in scan.stdout
     assert "sts:AssumeRole" in scan.stdout
     assert "999999999999" in scan.stdout
@@ -177,7 +166,7 @@ def test_a_rule_that_fails_on_a_key_is_named_and_exits_with_2(
     )
     scan = ran(tmp_path, variables, "--quiet", "--policy", "house.yaml")
 
-    assert scan.returncode == 2
+    assert scan.code == 2
     assert "there is no tag 'nowhere'; guard it with has(user.tags.nowhere) &&" in scan.stderr
     assert not list(tmp_path.rglob("report.*"))
 
@@ -185,6 +174,6 @@ def test_a_rule_that_fails_on_a_key_is_named_and_exits_with_2(
 def test_a_stray_option_is_a_usage_error(tmp_path: Path, variables: dict[str, str]) -> None:
     scan = ran(tmp_path, variables, "--acounts", "self")
 
-    assert scan.returncode == 2
+    assert scan.code == 2
     assert "--acounts" in scan.stderr
     assert os.listdir(tmp_path) == []  # noqa: PTH208

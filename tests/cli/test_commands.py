@@ -87,6 +87,30 @@ def test_the_help_of_each_command_begins_as_the_list_of_commands_says(name: str)
     assert " ".join(told.split()).startswith(COMMANDS[name].removesuffix("."))
 
 
+def test_each_command_can_be_the_first_that_is_loaded() -> None:
+    script = (
+        "import os, sys\n"
+        "from auditor.cli.lazy import COMMANDS, load\n"
+        "for name in COMMANDS:\n"
+        "    load(name)\n"  # so that what is not ours is there already
+        "for module in [each for each in sys.modules if each.startswith('auditor')]:\n"
+        "    del sys.modules[module]\n"
+        "for name in COMMANDS:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        from auditor.cli.lazy import load\n"
+        "        load(name)\n"
+        "        os._exit(0)\n"
+        "    print(name, os.waitpid(child, 0)[1])\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert told.splitlines() == [f"{name} 0" for name in COMMANDS]
+
+
 def test_help_loads_neither_the_sdk_nor_the_policies() -> None:
     script = (
         "import sys; sys.argv = ['iamaudit', '--help']\n"

@@ -18,8 +18,8 @@ from auditor.demo.emulator import Drop, Emulator, Request, Response
 from auditor.demo.organization import build
 from auditor.demo.wire import Call, HttpAnswer, render_error
 from auditor.store.output import STORE
+from tests import warm
 from tests.command import IAMAUDIT, Ran, World, clean_environment
-from tests.crash import warm
 from tests.faults.cloud import CHANGES
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -188,7 +188,7 @@ class Desk:
     def run(self, *arguments: str, killed: tuple[str, str, str] | None = None) -> Ran:
         """Run `iamaudit` to its end, or to the point where it is killed (see killed.py)."""
         code, stdout, stderr = warm.run(
-            arguments, killed=killed, environment=self.environment, folder=self.folder
+            arguments, environment=self.environment, folder=self.folder, killed=killed
         )
         return self._kept(Ran(code, stdout, stderr, self.reports))
 

@@ -1,17 +1,10 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.command import World, clean_environment
-from tests.documents.warm_shell import Shell, tools
+from tests.documents.warm_shell import Shell
 from tests.documents.words import dismiss, open_the_last_account
-
-
-@pytest.fixture(scope="session")
-def iamaudit_on_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with tools(tmp_path_factory.mktemp("tools")) as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -23,10 +16,10 @@ def readable(world: World) -> World:
 
 
 @pytest.fixture
-def shell(iamaudit_on_path: Path, world: World, tmp_path: Path) -> Shell:
+def shell(world: World, tmp_path: Path) -> Shell:
     """A person's shell in a folder of their own."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "work").mkdir()
+    for name in ("bin", "home", "work"):
+        (tmp_path / name).mkdir()
     variables = {
         **clean_environment(),
         **world.variables,
@@ -35,4 +28,4 @@ def shell(iamaudit_on_path: Path, world: World, tmp_path: Path) -> Shell:
         "TERM": "dumb",
         "NO_COLOR": "1",
     }
-    return Shell(iamaudit_on_path, tmp_path / "work", variables)
+    return Shell(tmp_path / "bin", tmp_path / "work", variables)

@@ -1,7 +1,6 @@
 """The demo's report in a real browser, as a person would use it; axe-core finds nothing."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
 from tests.browser import choose, column, groups, rows, said, search, violations
-from tests.command import IAMAUDIT, clean_environment
+from tests.command import runs_in
 
 
 @pytest.fixture(scope="module")
@@ -18,20 +17,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The text of the demo's report with masked keys; and the whole one, with a plan."""
     folder = tmp_path_factory.mktemp("demo")
     page = folder / "latest/report.html"
-
-    def iamaudit(*arguments: str) -> None:
-        subprocess.run(
-            [IAMAUDIT, *arguments, "--output", folder],
-            env=clean_environment() | {"HOME": str(folder)},
-            capture_output=True,
-            check=False,  # a report exits as its scan would
-            timeout=120,
-        )
-
-    iamaudit("demo", "--quiet", "--format", "html", "--mask-keys")
+    iamaudit, there = runs_in(folder), ("--output", str(folder))
+    iamaudit("demo", "--quiet", "--format", "html", "--mask-keys", *there)
     masked = page.read_text(encoding="utf-8")
-    iamaudit("plan")
-    iamaudit("report", "--format", "html")
+    iamaudit("plan", *there)
+    iamaudit("report", "--format", "html", *there)
     return masked, page
 
 

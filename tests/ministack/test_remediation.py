@@ -1,6 +1,5 @@
 """Plan, apply and undo as processes, against a server that checks permissions."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditor.model.access_key import KeyStatus
-from tests.command import IAMAUDIT, Ran, clean_environment
+from tests.command import Ran, runs_in
 from tests.ministack.seed import Estate, SeededKey
 
 POLICY = """apiVersion: iamaudit/v1
@@ -30,17 +29,8 @@ def iamaudit(estate: Estate, tmp_path: Path) -> Command:
     (tmp_path / "leavers.yaml").write_text(POLICY)
 
     def run(*arguments: str, external_id: str | None = None) -> Ran:
-        ran = subprocess.run(
-            [IAMAUDIT, *arguments, "--external-id", external_id or estate.external_id],
-            env=clean_environment() | {"HOME": str(tmp_path)} | dict(estate.variables),
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(ran.returncode, ran.stdout, ran.stderr, tmp_path / "reports")
+        given = ("--external-id", external_id or estate.external_id)
+        return runs_in(tmp_path, **estate.variables)(*arguments, *given)
 
     return run
 

@@ -23,7 +23,7 @@ from auditor.remediation.rails import Limits
 from auditor.store import plan_file
 from auditor.store.output import STORE
 from auditor.wiring.remediation import ApplyOptions, apply
-from tests.command import Ran, Run, World
+from tests.command import Ran, Run, World, runs_in
 from tests.fakes import FakeClock
 
 CHANGES = {"UpdateAccessKey", "DeleteAccessKey", "CreateAccessKey"}
@@ -59,27 +59,7 @@ def iamaudit(organization: World, scanned: Path, tmp_path: Path) -> Iterator[Run
 
 
 def _iamaudit(folder: Path, world: World) -> Run:
-    def run(*arguments: str, variables: dict[str, str] | None = None) -> Ran:
-        import subprocess  # noqa: PLC0415
-
-        from tests.command import IAMAUDIT, clean_environment  # noqa: PLC0415
-
-        ran = subprocess.run(
-            [IAMAUDIT, *arguments],
-            env=clean_environment()
-            | {"HOME": str(folder)}
-            | dict(world.variables)
-            | dict(variables or {}),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(ran.returncode, ran.stdout, ran.stderr, folder / "reports")
-
-    return run
+    return runs_in(folder, **world.variables)
 
 
 def _accounts(emulator: Emulator, organization: DemoOrganization) -> list[tuple[str, Any]]:
