@@ -1,11 +1,39 @@
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
+import pytest
 
+from auditor.demo.emulator import Emulator, Request
+from auditor.demo.organization import build
 from auditor.formats.document import json_schema
-from tests.command import Run, World
+from tests.command import Ran, Run, World, runs_in
 from tests.org.oracle import Key, read_organization
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """One for all tests of this file, as none changes it."""
+    with Emulator(clock=lambda: datetime.now(UTC)) as emulator:
+        yield World(emulator, build(emulator, now=datetime.now(UTC)))
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A scan of the organization without further options, and what it asked for."""
+
+    ran: Ran
+    requests: Sequence[Request]
+
+
+@pytest.fixture(scope="module")
+def scanned(world: World, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
+    world.emulator.requests.clear()
+    run = runs_in(tmp_path_factory.mktemp("scanned"), **world.variables)
+    ran = run("scan", "--accounts", "org", "--quiet")
+    return Scanned(ran, tuple(world.emulator.requests))
 
 
 def by_id(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -13,9 +41,9 @@ def by_id(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_scan_of_the_organization_is_incomplete_and_says_what_it_missed(
-    scan: Run, world: World
+    scanned: Scanned, world: World
 ) -> None:
-    ran = scan()
+    ran = scanned.ran
 
     report, organization = ran.report, world.organization
     jsonschema.Draft202012Validator(json_schema()).validate(report)
@@ -37,18 +65,18 @@ def test_a_scan_of_the_organization_is_incomplete_and_says_what_it_missed(
 
 
 def test_the_management_account_is_read_with_the_callers_own_credentials(
-    scan: Run, world: World
+    scanned: Scanned, world: World
 ) -> None:
-    account = by_id(scan().report)[world.organization.management_account_id]
+    account = by_id(scanned.ran.report)[world.organization.management_account_id]
 
     assert account["outcome"] == "audited"
     assert (account["via"], account["role_arn"]) == ("caller", None)
 
 
 def test_every_user_key_date_and_verdict_equals_an_independent_reading(
-    scan: Run, world: World
+    scanned: Scanned, world: World
 ) -> None:
-    report = scan().report
+    report = scanned.ran.report
     organization = world.organization
 
     read = read_organization(
@@ -88,8 +116,8 @@ def _as_key(key: dict[str, Any]) -> Key:
     )
 
 
-def test_exactly_the_calls_that_the_inventory_needs_are_made(scan: Run, world: World) -> None:
-    report = scan().report
+def test_exactly_the_calls_that_the_inventory_needs_are_made(scanned: Scanned) -> None:
+    report = scanned.ran.report
 
     calls, coverage = report["run"]["api_calls"], report["coverage"]
     read = coverage["accounts"]["audited"]
@@ -101,7 +129,7 @@ def test_exactly_the_calls_that_the_inventory_needs_are_made(scan: Run, world: W
     assert calls["iam:GetCredentialReport"] == read
     assert calls["sts:AssumeRole"] == read - 1 + 1  # the caller's own needs none, one is denied
     assert "iam:GetLoginProfile" not in calls
-    seen = [f"{request.service}:{request.operation}" for request in world.emulator.requests]
+    seen = [f"{request.service}:{request.operation}" for request in scanned.requests]
     assert {name: seen.count(name) for name in set(seen)} == calls
 
 
@@ -113,6 +141,8 @@ def test_accounts_of_unknown_size_are_measured_once_where_not_all_fit(scan: Run)
 
 
 def test_every_assumed_role_is_held_to_reading_by_a_session_policy(scan: Run, world: World) -> None:
+    world.emulator.requests.clear()
+
     report = scan("--external-id", "example-id", "--source-identity", "auditor").report
 
     assumed = [each for each in world.emulator.requests if each.operation == "AssumeRole"]
@@ -149,8 +179,8 @@ def test_fail_on_decides_about_findings_of_a_complete_scan(run: Run, world: Worl
     assert codes == {"never": 0, "critical": 0, "low": 1}
 
 
-def test_the_reports_and_the_store_are_the_owners_alone(scan: Run) -> None:
-    folder = scan().folder
+def test_the_reports_and_the_store_are_the_owners_alone(scanned: Scanned) -> None:
+    folder = scanned.ran.folder
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("latest/*")}
     assert modes == {"report.html": 0o600, "report.json": 0o600}
