@@ -23,7 +23,7 @@ demo: $(READY)            ## scan an organization served on this machine, write 
 	$(BIN)/iamaudit demo
 
 test: $(READY) $(MINISTACK)/.ready   ## every test
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 mutation: .venv-mutation/.ready   ## break the code in every small way, and see whether a test notices (an hour)
 	nice .venv-mutation/bin/python .ci/mutation.py $(MUTATION)

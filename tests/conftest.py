@@ -11,6 +11,19 @@ from auditor.demo.organization import build
 from auditor.store.runs import SqliteRunStore
 from tests.command import Ran, Run, World, runs_in
 
+LONG = (
+    "faults/test_soak.py", "documents/test_commands.py", "crash/test_kill.py",
+    "crash/test_write_faults.py", "org/test_remediation.py", "org/test_scan_organization.py",
+    "org/test_faults.py", "cluster/test_workers.py", "cluster/test_sign_out.py",
+)  # fmt: skip
+"""Files that take longest; first, or in the end one worker waits for another's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long files begin."""
+    first = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: first.get(item.path, len(LONG)))
+
 
 @pytest.fixture
 def anyio_backend() -> str:
