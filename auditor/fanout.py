@@ -5,6 +5,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
@@ -111,8 +112,8 @@ class Writer:
 class Bound:
     """At most `total` calls at the same time, shared fairly among the open shares.
 
-    Each share may hold an equal part of the total, so calls of one account that hang or wait
-    for a throttle to pass never take the places of the others. Places are kept for shares that
+    Each share may hold an equal part of the total, rounded up, so calls of one account that hang or
+    wait for a throttle to pass never take the places of the others. Places are kept for shares that
     are expected but not open yet: what a hanging account had taken it would not give back.
     """
 
@@ -133,6 +134,11 @@ class Bound:
             self._shares.remove(mine)
             self.grant()
 
+    @property
+    def idle(self) -> int:
+        """How many places nobody takes who may."""
+        return self._total - self._busy
+
     def expect(self, shares: int) -> None:
         """Keep places for so many shares from now on, the open ones among them."""
         self._expected = shares
@@ -140,7 +146,7 @@ class Bound:
 
     def grant(self) -> None:
         """Give free places to the shares in turn, up to an equal part each."""
-        part = max(1, self._total // max(1, self._expected, len(self._shares)))
+        part = ceil(self._total / max(1, self._expected, len(self._shares)))
         idle = 0
         while self._busy < self._total and idle < len(self._shares):
             share = self._shares[0]

@@ -17,8 +17,10 @@ _AT_LEAST = 4
 """Accounts, where there are calls for them: one that hangs must not hold up all."""
 _CALLS_WHEN_CALM, _CALLS_WHEN_THROTTLED = 10, 2
 """Calls in flight for each account that is read: what is read of an account is in memory."""
-_LOOK = 0.2
-"""Seconds between looks at whether AWS has told us to slow down."""
+_LOOK = 0.1
+"""Seconds between looks at whether AWS has told us to slow down, and at what is idle."""
+_EARLY = 2
+"""Accounts that are begun before there is room, while those that are read leave places idle."""
 
 
 def accounts_at_once(concurrency: int) -> int:
@@ -129,7 +131,7 @@ class InProcess:
         """Wait until one more account may be read."""
         self._queued += 1
         try:
-            while self._open >= self._limit:
+            while self._open >= self._limit + (_EARLY if self._bound.idle else 0):
                 with anyio.move_on_after(_LOOK):
                     await self._ended.wait()
         finally:

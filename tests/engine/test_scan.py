@@ -78,6 +78,33 @@ async def test_only_so_many_accounts_are_open_at_once() -> None:
     assert sessions.most_open == 4
 
 
+async def test_two_more_are_begun_while_those_that_are_read_leave_places_idle() -> None:
+    answer = anyio.Event()
+    sessions = FakeSessions({each: FakeIam({"amy": []}) for each in ids(9)})
+    tally = Tally()
+
+    async def wait(user_name: str) -> list[AccessKey]:
+        await answer.wait()
+        return []
+
+    for each in sessions.accounts.values():
+        each.access_keys = wait  # type: ignore[method-assign]
+    work = Scan(
+        InProcess(sessions, concurrency=40, tally=tally, clock=FakeClock()),
+        store=SavedAccounts(),  # type: ignore[arg-type]
+        run_id="run-1",
+        tally=tally,
+    )
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(work.read, [an_account(each) for each in ids(9)])
+            await anyio.sleep(0.5)  # looks at what is idle come five times as often
+            open_now = sessions.open_now
+            answer.set()
+
+    assert open_now == 6
+
+
 async def test_more_accounts_are_read_at_once_when_aws_says_to_slow_down() -> None:
     sessions = FakeSessions({each: FakeIam({"amy": [a_key()]}) for each in ids(40)})
     tally = Tally()
