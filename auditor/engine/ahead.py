@@ -17,7 +17,7 @@ from auditor.ports import RunStore
 _SLICE = 16
 """Keys judged between looks at what came from the network, of all accounts together: a millisecond
 or two. Were it longer, the answers would come in bursts, and the network idle between."""
-_AT_ONCE = 6
+_AT_ONCE = 8
 """Accounts held in memory to be judged; further ones are judged out of the store, at the end."""
 
 
