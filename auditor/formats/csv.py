@@ -3,6 +3,8 @@
 Every account in scope has a row at least, so that what is missing can be seen.
 """
 
+import csv
+import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
@@ -44,8 +46,9 @@ _FINDING = {
 }
 COLUMNS = ("row", *_ACCOUNT, *_KEY, *_USE, *_FINDING, "controls")
 """`row` is `finding`, `key` (nothing found), `account` (no keys) or `not audited`."""
-_FORMULA = frozenset("=+-@＝＋－＠")  # noqa: RUF001 -- the wide ones start formulas as well
+_FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 -- the wide ones start formulas as well
 _QUOTED = "'"
+_END = "\r\n"
 _account, _key, _use, _finding = (
     itemgetter(*names.values()) for names in (_ACCOUNT, _KEY, _USE, _FINDING)
 )
@@ -56,7 +59,7 @@ _NO_FINDING = "," * len(_FINDING)
 def write(document: ReportStream, out: TextIO) -> None:
     """Write the rows one by one; no cell is a formula, whatever its text.
 
-    What several rows have in common is put into CSV once, not by `csv.writer` for each row.
+    What several rows have in common is put into CSV once, not for each row.
     """
     out.write(f"{_cells(COLUMNS)}\n")
     for account, keys in by_account(document):
@@ -104,17 +107,14 @@ def _of_finding(**values: object) -> str:
 
 
 def _cells(values: Iterable[object]) -> str:
-    return ",".join([_cell(value) for value in values])
+    """Return a part of a row; what would end a line is quoted."""
+    cells = io.StringIO()
+    csv.writer(cells, lineterminator=_END).writerow(map(_cell, values))
+    return cells.getvalue().removesuffix(_END)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> object:
     """Return what a spreadsheet shows as text: a quote before what it would calculate."""
-    if value is None:
-        return ""
-    text = str(value)
-    if text.lstrip()[:1] in _FORMULA and isinstance(value, str):
-        text = _QUOTED + text
-    if "," in text or '"' in text or "\n" in text or "\r" in text:
-        text = text.replace('"', '""')
-        return f'"{text}"'
-    return text
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA):
+        return _QUOTED + value
+    return value

@@ -136,7 +136,7 @@ class Conditions:
         return told
 
     def _ask(self, facts: "Activation") -> Sequence[bool | None]:
-        known = {name: facts.values[name] for name in self._facts if name in facts.values}
+        known = _only(self._facts, facts.values)
         places = self._all
         if len(known) < len(self._facts):
             places = tuple(at for at in places if self._conditions[at].facts <= known.keys())
@@ -190,7 +190,7 @@ class Activation:
         if self._native is None:
             bound: Mapping[str, object] = self.values
             if self._looked_at is not None:
-                bound = {name: bound[name] for name in self._looked_at if name in bound}
+                bound = _only(self._looked_at, bound)
             self._native = self._environment.native.Activation(bound)
         return self._native
 
@@ -244,6 +244,10 @@ class Environment:
         except RuntimeError:
             return False
         return True
+
+
+def _only(names: Iterable[str], values: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: values[name] for name in names if name in values}
 
 
 def _days(count: int) -> timedelta:

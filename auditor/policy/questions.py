@@ -44,8 +44,8 @@ class Questions:
     def __init__(self) -> None:
         self._plain: set[str] = set()
         """Flags, and what facts are compared with."""
-        self._compared: list[tuple[str, Compare, str]] = []
-        self._fixed: list[tuple[str, Compare, object]] = []
+        self._compared: set[tuple[str, Compare, str]] = set()
+        self._fixed: set[tuple[str, Compare, object]] = set()
         """Facts that are compared with a constant."""
 
     def answers(self, values: Mapping[str, object]) -> tuple[object, ...]:
@@ -73,13 +73,11 @@ class Questions:
     def compare(self, name: str, compare: Compare, other: str) -> None:
         """Ask for a comparison with a parameter, which is known always."""
         self._plain.add(other)
-        if (name, compare, other) not in self._compared:
-            self._compared.append((name, compare, other))
+        self._compared.add((name, compare, other))
 
     def compare_fixed(self, name: str, compare: Compare, fixed: object) -> None:
         """Ask for a comparison with a constant."""
-        if (name, compare, fixed) not in self._fixed:
-            self._fixed.append((name, compare, fixed))
+        self._fixed.add((name, compare, fixed))
 
 
 def questions(texts: Iterable[str], *, flags: Set[str], comparable: Set[str]) -> Questions | None:

@@ -87,6 +87,13 @@ def test_the_help_of_each_command_begins_as_the_list_of_commands_says(name: str)
     assert " ".join(told.split()).startswith(COMMANDS[name].removesuffix("."))
 
 
+def lines_of(script: str) -> list[str]:
+    """What a Python of its own prints."""
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()
+
+
 def test_each_command_can_be_the_first_that_is_loaded() -> None:
     script = (
         "import os, sys\n"
@@ -104,11 +111,7 @@ def test_each_command_can_be_the_first_that_is_loaded() -> None:
         "    print(name, os.waitpid(child, 0)[1])\n"
     )
 
-    told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout
-
-    assert told.splitlines() == [f"{name} 0" for name in COMMANDS]
+    assert lines_of(script) == [f"{name} 0" for name in COMMANDS]
 
 
 def test_help_loads_neither_the_sdk_nor_the_policies() -> None:
@@ -121,8 +124,4 @@ def test_help_loads_neither_the_sdk_nor_the_policies() -> None:
         " if n in sys.modules])"
     )
 
-    told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout
-
-    assert told.splitlines()[-1] == "[]"
+    assert lines_of(script)[-1] == "[]"

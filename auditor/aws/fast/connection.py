@@ -33,7 +33,7 @@ class Connection(asyncio.BufferedProtocol):
     One request at a time. `read_timeout` is in seconds without a byte; a whole answer may take
     `ANSWER_READ_TIMEOUTS` times as long. Bytes are read into `buffer`, which connections of the
     same event loop can share: what asyncio allocates for each read by itself, a quarter of a
-    megabyte, costs more than reading an answer and parsing it.
+    megabyte, can cost more than reading an answer and parsing it.
     """
 
     def __init__(self, url: str, read_timeout: float, buffer: bytearray) -> None:
