@@ -10,9 +10,13 @@ from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+_TILT = 0.5
+"""By how much of an equal part the oldest share of a Bound has more, and the youngest less."""
 
 
 async def together(*works: Work) -> None:
@@ -98,6 +102,21 @@ def shielded() -> Iterator[None]:
         yield
 
 
+_one_aside: RunVar[anyio.CapacityLimiter] = RunVar("_one_aside")
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Run long work in a thread, one at a time: what comes from the network does not wait for it.
+
+    It is never abandoned half-way.
+    """
+    limiter = _one_aside.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(1)
+        _one_aside.set(limiter)
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+
 class Writer:
     """Runs blocking work in a thread, one piece at a time, never abandoned half-way."""
 
@@ -110,28 +129,36 @@ class Writer:
 
 
 class Bound:
-    """At most `total` calls at the same time, shared fairly among the open shares.
+    """At most `total` calls at the same time, shared out among the open shares.
 
-    Each share may hold an equal part of the total, rounded up, so calls of one account that hang or
-    wait for a throttle to pass never take the places of the others. Places are kept for shares that
-    are expected but not open yet: what a hanging account had taken it would not give back.
+    Each share may hold a part of the total, rounded up, so calls of one account that hang or wait
+    for a throttle to pass never take the places of the others. Places are kept for shares that are
+    expected but not open yet: what a hanging account had taken it would not give back.
+
+    The older a share, the larger its part: accounts of one size, begun together, would end together
+    as well, and no call be made while the next ones are begun.
     """
 
     def __init__(self, total: int, *, expected: int = 1) -> None:
         self._total = total
         self._expected = expected
         self._busy = 0
-        self._shares: deque[Share] = deque()
+        self._by_age: list[Share] = []
+        self._in_turn: deque[Share] = deque()
 
     @asynccontextmanager
     async def share(self) -> AsyncIterator["Share"]:
         """Take part in the bound while the context lasts."""
         mine = Share(self)
-        self._shares.append(mine)
+        self._by_age.append(mine)
+        self._in_turn.append(mine)
+        self._share_out()
         try:
             yield mine
         finally:
-            self._shares.remove(mine)
+            self._by_age.remove(mine)
+            self._in_turn.remove(mine)
+            self._share_out()
             self.grant()
 
     @property
@@ -142,16 +169,16 @@ class Bound:
     def expect(self, shares: int) -> None:
         """Keep places for so many shares from now on, the open ones among them."""
         self._expected = shares
+        self._share_out()
         self.grant()
 
     def grant(self) -> None:
-        """Give free places to the shares in turn, up to an equal part each."""
-        part = ceil(self._total / max(1, self._expected, len(self._shares)))
+        """Give free places to the shares in turn, up to its part each."""
         idle = 0
-        while self._busy < self._total and idle < len(self._shares):
-            share = self._shares[0]
-            self._shares.rotate(-1)
-            if share.waiting and share.busy < part:
+        while self._busy < self._total and idle < len(self._in_turn):
+            share = self._in_turn[0]
+            self._in_turn.rotate(-1)
+            if share.waiting and share.busy < share.part:
                 idle = 0
                 turn = share.waiting.popleft()
                 if not turn.cancelled():
@@ -167,13 +194,20 @@ class Bound:
         share.busy -= 1
         self.grant()
 
+    def _share_out(self) -> None:
+        """Set the parts, which come to the total: straight down from the oldest share's."""
+        number = max(1, self._expected, len(self._by_age))
+        for younger_than, share in enumerate(self._by_age):
+            tilt = _TILT * (1 - 2 * younger_than / (number - 1)) if number > 1 else 0.0
+            share.part = ceil(self._total / number * (1 + tilt))
+
 
 class Share:
     """One account's part of a Bound; entered around calls, of which there is one at a time."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
-        self.busy = 0
+        self.busy = self.part = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:

@@ -1,6 +1,8 @@
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
 
 import anyio
 import anyio.lowlevel
@@ -133,12 +135,16 @@ async def test_a_failing_stream_of_pages_is_raised() -> None:
         await fanout.each_of(pages(), work, limit=2)
 
 
-async def test_a_bound_is_shared_equally_so_a_stuck_account_holds_only_its_part() -> None:
+@pytest.mark.parametrize(("stuck_one", "part"), [(0, 3), (1, 1)])
+async def test_a_bound_is_shared_out_so_a_stuck_account_holds_only_its_part(
+    stuck_one: int, part: int
+) -> None:
     bound = fanout.Bound(4)
     stuck, lively = 0, 0
     all_done = anyio.Event()
 
-    async with bound.share() as slow, bound.share() as quick, anyio.create_task_group() as group:
+    async with bound.share() as older, bound.share() as younger, anyio.create_task_group() as group:
+        slow, quick = (older, younger) if stuck_one == 0 else (younger, older)
 
         async def hang() -> None:
             nonlocal stuck
@@ -162,7 +168,49 @@ async def test_a_bound_is_shared_equally_so_a_stuck_account_holds_only_its_part(
             await all_done.wait()
         group.cancel_scope.cancel()
 
-    assert stuck == 2
+    assert stuck == part
+
+
+async def test_the_older_a_share_the_larger_its_part_and_together_they_are_the_whole() -> None:
+    bound = fanout.Bound(60, expected=6)
+
+    async def hang(share: fanout.Share) -> None:
+        async with share:
+            await anyio.sleep_forever()
+
+    async with AsyncExitStack() as stack:
+        shares = [await stack.enter_async_context(bound.share()) for _ in range(6)]
+        async with anyio.create_task_group() as group:
+            for share in shares:
+                for _ in range(60):
+                    group.start_soon(hang, share)
+            await anyio.wait_all_tasks_blocked()
+            held = [share.busy for share in shares]
+            group.cancel_scope.cancel()
+
+    assert held == [15, 13, 11, 9, 7, 5]
+
+
+async def test_when_the_oldest_share_ends_the_next_one_has_its_part() -> None:
+    bound = fanout.Bound(4, expected=2)
+    inside = 0
+
+    async def hang(share: fanout.Share) -> None:
+        nonlocal inside
+        async with share:
+            inside += 1
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group, AsyncExitStack() as stack:
+        async with bound.share():
+            younger = await stack.enter_async_context(bound.share())
+            for _ in range(4):
+                group.start_soon(hang, younger)
+            await anyio.wait_all_tasks_blocked()
+            assert inside == 1
+        await anyio.wait_all_tasks_blocked()
+        assert inside == 3
+        group.cancel_scope.cancel()
 
 
 async def test_one_share_alone_may_use_the_whole_bound() -> None:
@@ -276,3 +324,41 @@ async def test_the_writer_runs_one_piece_at_a_time() -> None:
     await fanout.together(*[write] * 8)
 
     assert most == 1
+
+
+async def test_long_work_is_done_aside_one_at_a_time_while_the_loop_goes_on() -> None:
+    at_once, most, turns = 0, 0, 0
+    let_go = threading.Event()
+
+    def work() -> int:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        assert let_go.wait(5)
+        at_once -= 1
+        return threading.get_ident()
+
+    found: list[int] = []
+
+    async def ask() -> None:
+        found.append(await fanout.aside(work))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(ask)
+        for _ in range(20):
+            await anyio.sleep(0.001)
+            turns += 1
+        let_go.set()
+
+    assert (most, turns) == (1, 20)
+    assert len(found) == 3
+    assert threading.get_ident() not in found
+
+
+async def test_what_long_work_raises_is_raised() -> None:
+    def work() -> None:
+        raise LookupError("lost")
+
+    with pytest.raises(LookupError, match="lost"):
+        await fanout.aside(work)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from botocore import xform_name
 
+from auditor import fanout
 from auditor.aws import authorization_details, credential_report
 from auditor.aws.bounds import named
 from auditor.aws.calls import Calls
@@ -89,7 +90,7 @@ class AnswerReader:
         answer = await self.ask("GetCredentialReport", {})
         with failures(credential_report.OPERATION):
             content, at = answer["Content"], utc(answer["GeneratedTime"])
-            return credential_report.parse(content, at, slots=slots)
+            return await fanout.aside(partial(credential_report.parse, content, at, slots=slots))
 
     async def user_details(self) -> Mapping[str, UserDetails]:
         """Return tags, groups, policies, rights and quarantine of all users."""
@@ -97,8 +98,8 @@ class AnswerReader:
         asked: Arguments = {"Filter": authorization_details.FILTERS}
         async for page in self.pages("GetAccountAuthorizationDetails", asked):
             with failures(authorization_details.OPERATION):
-                details.add(page)
-        return details.users()
+                await fanout.aside(partial(details.add, page))
+        return await fanout.aside(details.users)
 
     async def has_password(self, user_name: str) -> bool:
         """Whether the user has a console password."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from math import ceil
 from random import Random
 from typing import Any, Literal, TypeAlias
 
@@ -38,6 +39,8 @@ Transport: TypeAlias = Literal["fast", "sdk"]
 """How accounts are read: by this package's own requests, or by the SDK's clients."""
 
 _FIRST_ATTEMPTS = 3
+_PREPARED = 0.2
+"""Of the calls in flight, so many more are made ready for the next answer."""
 _STS_RATE = 600
 """AssumeRole and its kin a second, in each account and region ("IAM and STS quotas")."""
 
@@ -70,6 +73,8 @@ class Aws:
         is for. `workers` is how many processes assume roles at the
         same time: each keeps to its part of the quota.
         """
+        self.prepared = ceil(concurrency * _PREPARED) if transport == "fast" else 0
+        """How many calls may be made beyond `concurrency`: they are sent when others are done."""
         self._connection = connection
         self._session_name = session_name
         self._progress = progress
@@ -86,7 +91,9 @@ class Aws:
             )
         except AwsFailure as failure:
             raise no_caller(failure) from None
-        self._fast = FastDoor(self._clients, clock) if transport == "fast" else None
+        self._fast = (
+            FastDoor(self._clients, clock, concurrency=concurrency) if transport == "fast" else None
+        )
         self._stay_open = AsyncExitStack()
         self._organizations: Any = None
         self._sts_calls, organizations_calls = self._calls(), self._calls()

@@ -1,6 +1,7 @@
 """Reading accounts in this process."""
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -46,13 +47,15 @@ class InProcess:
         concurrency: int,
         tally: Tally,
         clock: Clock,
+        prepared: int = 0,
         from_report: bool = False,
     ) -> None:
+        """Make `prepared` calls more where the sessions let no more than `concurrency` go."""
         self._sessions = sessions
         self._concurrency = concurrency
         self.at_once = accounts_at_once(concurrency)
         self._when_calm = _accounts(concurrency, _CALLS_WHEN_CALM)
-        self._bound = fanout.Bound(concurrency, expected=self._when_calm)
+        self._bound = fanout.Bound(concurrency + prepared, expected=self._when_calm)
         self._ended = anyio.Event()
         self._open = self._queued = 0
         self._slowed = False
@@ -70,6 +73,7 @@ class InProcess:
         await self._turn()
         self._open += 1
         self._share_out()
+        makes_room = self._making_room()
         counts = self._tally.begin(self._clock.monotonic())
         reading: AccountReading | None = None
         refused: AwsFailure | None = None
@@ -85,6 +89,7 @@ class InProcess:
                     tally=counts,
                     clock=self._clock,
                     from_report=self._from_report,
+                    all_begun=makes_room,
                 )
                 await reading.read()
             if reading.refused_credentials:
@@ -98,9 +103,7 @@ class InProcess:
             refused = failure
         finally:
             self._tally.end(counts)
-            self._open -= 1
-            self._ended.set()
-            self._ended = anyio.Event()
+            makes_room()
             with fanout.shielded():
                 if reading is not None:
                     await keep(reading.conclude())
@@ -108,7 +111,6 @@ class InProcess:
                     await keep(unreachable(account, error_of(refused)))
         if signed_out is not None:
             raise SignedOutError(f"{signed_out.code}: {signed_out.message}")
-        self._share_out()
 
     async def _signed_out(self, account: Account) -> AwsFailure | None:
         """Return why the caller can't go on, where credentials were refused that are the caller's.
@@ -116,6 +118,21 @@ class InProcess:
         A profile's are the account's own.
         """
         return None if account.profile is not None else await self._sessions.signed_out()
+
+    def _making_room(self) -> Callable[[], None]:
+        """Return what lets one more account be begun, once: its last users are read meanwhile."""
+        made = False
+
+        def make_room() -> None:
+            nonlocal made
+            if not made:
+                made = True
+                self._open -= 1
+                self._share_out()
+                self._ended.set()
+                self._ended = anyio.Event()
+
+        return make_room
 
     def _share_out(self) -> None:
         """Keep places for the accounts that will be open together, and for no more."""

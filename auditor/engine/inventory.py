@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import anyio
+
 from auditor import fanout
 from auditor.engine.enrichment import (
     Enrichment,
@@ -52,8 +54,12 @@ class AccountReading:
         tally: Tally,
         clock: Clock,
         from_report: bool = False,
+        all_begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """With `from_report` ask for keys and last uses only where the report can't tell."""
+        """With `from_report` ask for keys and last uses only where the report can't tell.
+
+        `all_begun` is told when no user is left that nobody reads.
+        """
         self._account = account
         self._from_report = from_report
         self._opened = opened
@@ -62,11 +68,14 @@ class AccountReading:
         self._workers = workers
         self._tally = tally
         self._clock = clock
+        self._all_begun = all_begun
         self._users: dict[str, tuple[IamUser, Sequence[AccessKey]]] = {}
         self._errors: list[ReadError] = []
         self._whole = True
         self._finished = False
         self._listed = False
+        self._first_page = anyio.Event()
+        """Set once users are listed, or can't be."""
         self._last_use_denied = False
         self._in_a_row = 0
         self._given_up = self._refused_credentials = False
@@ -149,9 +158,12 @@ class AccountReading:
                 page = await self._ask(partial(anext, pages, None))
             except AwsFailure as failure:
                 self._missed(failure)
-                return
-            self._listed = True
+                page = None
+            else:
+                self._listed = True
+            self._first_page.set()
             if page is None:
+                self._all_begun()
                 return
             self._tally.users += len(page)
             yield page
@@ -267,6 +279,8 @@ class AccountReading:
             self._noted(failure)
 
     async def _read_details(self) -> None:
+        """Ask for what takes long to read once keys can be asked for meanwhile."""
+        await self._first_page.wait()
         try:
             self._enrichment.details = await self._ask(self._reader.user_details)
         except AwsFailure as failure:

@@ -258,6 +258,7 @@ async def _auditing(
             concurrency=options.concurrency,
             tally=tally,
             clock=clock,
+            prepared=aws.prepared,
             from_report=options.from_report,
         )
         return

@@ -91,6 +91,7 @@ class ScanPlugin(WorkerPlugin):
             concurrency=options.concurrency,
             tally=self._tally,
             clock=clock,
+            prepared=aws.prepared,
             from_report=options.from_report,
         )
 

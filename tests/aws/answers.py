@@ -60,7 +60,7 @@ class StubPool(Pool):
     """Gives the same answer to every request, and keeps the requests."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__()
+        super().__init__(1)
         self.answer = answer
         self.sent: list[bytes] = []
 

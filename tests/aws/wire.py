@@ -188,7 +188,7 @@ async def readers(
         "iam", endpoint_url=url, verify=verify, region_name=region, config=settings
     )
     async with client_ as client:
-        pool, endpoint = Pool(), await endpoint_of(client)
+        pool, endpoint = Pool(60), await endpoint_of(client)
         yield Readers(
             fast=a_fast_reader(pool, endpoint),
             sdk=ClientReader(client, some_calls(attempts=1), "aws"),

@@ -78,31 +78,47 @@ async def test_only_so_many_accounts_are_open_at_once() -> None:
     assert sessions.most_open == 4
 
 
-async def test_two_more_are_begun_while_those_that_are_read_leave_places_idle() -> None:
-    answer = anyio.Event()
-    sessions = FakeSessions({each: FakeIam({"amy": []}) for each in ids(9)})
+async def _open_while(sessions: FakeSessions, hang: str) -> int:
+    """Return how many accounts are open after a while in which one call of each never ends."""
     tally = Tally()
 
-    async def wait(user_name: str) -> list[AccessKey]:
-        await answer.wait()
+    async def never(*_: object) -> list[AccessKey]:
+        await anyio.sleep_forever()
         return []
 
     for each in sessions.accounts.values():
-        each.access_keys = wait  # type: ignore[method-assign]
+        setattr(each, hang, never)
     work = Scan(
         InProcess(sessions, concurrency=40, tally=tally, clock=FakeClock()),
         store=SavedAccounts(),  # type: ignore[arg-type]
         run_id="run-1",
         tally=tally,
     )
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as group:
-            group.start_soon(work.read, [an_account(each) for each in ids(9)])
-            await anyio.sleep(0.5)  # looks at what is idle come five times as often
-            open_now = sessions.open_now
-            answer.set()
+    async with anyio.create_task_group() as group:
+        group.start_soon(work.read, [an_account(each) for each in ids(25)])
+        await anyio.sleep(0.5)  # looks at what is idle come five times as often
+        open_now = sessions.open_now
+        group.cancel_scope.cancel()
+    return open_now
 
-    assert open_now == 6
+
+async def test_two_more_are_begun_while_those_that_are_read_leave_places_idle() -> None:
+    many = {f"user-{number}": [a_key()] for number in range(100)}
+    sessions = FakeSessions({each: FakeIam(many) for each in ids(25)})
+
+    assert await _open_while(sessions, "access_keys") == 6
+
+
+async def test_an_account_of_which_no_user_waits_to_be_read_makes_room_for_others() -> None:
+    sessions = FakeSessions({each: FakeIam({"amy": []}) for each in ids(25)})
+
+    assert await _open_while(sessions, "access_keys") == 20, "that many may be open at most"
+
+
+async def test_an_account_that_waits_for_its_credential_report_makes_room_for_others() -> None:
+    sessions = FakeSessions({each: FakeIam({"amy": []}) for each in ids(25)})
+
+    assert await _open_while(sessions, "generate_credential_report") == 20
 
 
 async def test_more_accounts_are_read_at_once_when_aws_says_to_slow_down() -> None:

@@ -1,6 +1,7 @@
 """One connection: a request is written, its answer is read, and it may be used again."""
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from botocore.exceptions import (
@@ -53,6 +54,8 @@ class Connection(asyncio.BufferedProtocol):
         """By the loop's clock."""
         self.reusable = True
         """Whether one more request may be sent."""
+        self.at_end: Callable[[], None] = lambda: None
+        """Called at once when a request is not on its way any more, before anybody reads more."""
         self._retry_after: str | None = None
         self._body: list[bytes] = []
         self._begin()
@@ -72,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once; what is waited for is no longer."""
         self.reusable = False
-        self._waiting = None
+        self._taken()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -177,6 +180,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _taken(self) -> asyncio.Future[Answer] | None:
         waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.at_end()
         return waiting
 
     def _check_time(self) -> None:

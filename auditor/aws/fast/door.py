@@ -19,10 +19,10 @@ _UNUSED = AioCredentials("AKIAIOSFODNN7EXAMPLE", "of-a-request-that-is-never-sen
 class FastDoor:
     """Makes readers; nothing is sent for an account until its reader is asked."""
 
-    def __init__(self, clients: Clients, clock: Clock) -> None:
+    def __init__(self, clients: Clients, clock: Clock, *, concurrency: int) -> None:
         self._clients = clients
         self._clock = clock
-        self._pool = Pool()
+        self._pool = Pool(concurrency)
         self._endpoints: dict[Any, Endpoint] = {}
         self._turn = anyio.Lock()
 

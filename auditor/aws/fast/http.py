@@ -5,7 +5,8 @@ like any other, there are no cookies, and nothing is decompressed.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
+from functools import partial
 
 from auditor import fanout
 from auditor.aws.fast.connecting import Route, opened
@@ -20,9 +21,14 @@ _BUFFER = 64 * 1024
 
 
 class Pool:
-    """The connections of a run; as many as there are requests at the same time."""
+    """The connections of a run, with at most `limit` requests on their way at the same time.
 
-    def __init__(self) -> None:
+    When an answer is there the next in line is sent, before the answer is read.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._line: deque[asyncio.Future[None]] = deque()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
         self._buffer = bytearray(_BUFFER)
@@ -32,21 +38,57 @@ class Pool:
 
         A request that is cancelled takes its connection with it.
         """
-        connection = self._idle_one(route)
-        if connection is None:
-            connection = await opened(route, self._buffer)
-            self._open.add(connection)
+        if self._left:
+            self._left -= 1
+        else:
+            await self._turn()
         try:
-            answer = await connection.ask(request)
+            connection = self._idle_one(route) or await self._opened(route)
         except BaseException:
-            self._drop(connection)
+            self._next()
             raise
+        answer = connection.ask(request)
+        try:
+            return await answer
+        except BaseException:
+            if answer.cancelled() or answer.exception():  # else somebody else may have it by now
+                self._drop(connection)
+            raise
+
+    async def _opened(self, route: Route) -> Connection:
+        connection = await opened(route, self._buffer)
+        connection.at_end = partial(self._take_back, connection, route)
+        self._open.add(connection)
+        return connection
+
+    def _take_back(self, connection: Connection, route: Route) -> None:
+        """Let the next in line have a connection whose request is answered, or has failed."""
         if connection.reusable:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle[route].append(connection)
         else:
             self._drop(connection)
-        return answer
+        self._next()
+
+    async def _turn(self) -> None:
+        """Wait in line until one more request may be on its way."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if not turn.cancelled():  # the turn came, and then the cancellation
+                self._next()
+            raise
+
+    def _next(self) -> None:
+        """Let the next in line go, where one request less is on its way."""
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._left += 1
 
     async def aclose(self) -> None:
         """Close all connections; requests that are under way fail."""

@@ -17,6 +17,8 @@ _split = re.compile(r">([!-%'-;=?-~][ -%'-;=?-~]*)<").split
 """Cuts out the texts that mean themselves in XML: printable ASCII, without `<`, `>` and `&`."""
 _LONGEST = 4096
 """Bytes of a document whose markup is remembered: pages of a listing are seldom alike."""
+_AT_ONCE = 64 * 1024
+"""Bytes given to the parser."""
 _MOST = 64
 """Remembered of one account; twenty are usual."""
 
@@ -49,7 +51,8 @@ def tree(body: bytes) -> Element:
     check_xml(body)
     parser = XMLParser(encoding="utf-8")  # noqa: S314 -- without a document type there is no attack
     try:
-        parser.feed(body)
+        for at in range(0, len(body), _AT_ONCE):  # between them other threads have their turn
+            parser.feed(body[at : at + _AT_ONCE])
         return parser.close()
     except ParseError as error:
         raise ResponseParserError(str(error)) from None

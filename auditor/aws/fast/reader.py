@@ -2,11 +2,13 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus
 
 from botocore.exceptions import HTTPClientError, NoCredentialsError, ParamValidationError
 
+from auditor import fanout
 from auditor.aws.calls import Calls
 from auditor.aws.fast import parse
 from auditor.aws.fast.endpoint import Endpoint
@@ -24,6 +26,8 @@ _SHORTEST = {"AccessKeyId": 16, "Marker": 1, "PolicyArn": 20, "UserName": 1}
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 """Most names and every key's id: quoting leaves them as they are, after a long look."""
 _FIRST_ERROR = 300
+_LARGE = 32 * 1024
+"""Bytes of an answer from which on it is read aside: that takes a millisecond and more."""
 _ASK_EVERY = 1.0
 """Seconds between looks at whether credentials are to be renewed; they last 15 minutes at least."""
 
@@ -66,7 +70,8 @@ class FastReader(AnswerReader):
         status, retry_after, answer = await self._pool.post(self._route, request)
         if status >= _FIRST_ERROR:
             raise parse.refusal(action, status, retry_after, answer)
-        return parse.result(operation, answer, self._documents)
+        read = partial(parse.result, operation, answer, self._documents)
+        return read() if len(answer) < _LARGE else await fanout.aside(read)
 
     async def _current_credentials(self) -> Any:
         """Return the credentials to sign with; the SDK is asked every second, and after a renewal.
