@@ -1,12 +1,14 @@
 """Writing runs into the store, and reading their inventory back (port RunStore)."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 from auditor.errors import AuditError
@@ -57,6 +59,8 @@ def _filling(table: str, rows: int) -> str:
     return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- names of ours
 
 
+_place = itemgetter(2, 3, slice(4, 5))
+"""What rows of an account are in the order of: user, position, and the rule of a finding."""
 _TOGETHER = {table: _MOST_VALUES // columns for table, columns in _COLUMNS.items()}
 _FILLING = {table: (_filling(table, rows), _filling(table, 1)) for table, rows in _TOGETHER.items()}
 
@@ -69,6 +73,8 @@ class SqliteRunStore:
         self._connection = open_database(path, create=create)
         self._ahead = False
         """Whether the scratch tables have a part of what is to be recorded."""
+        self._digests: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+        """Of the rows of an account in a table, as this process wrote them, by run."""
 
     def close(self) -> None:
         """Close the file."""
@@ -113,10 +119,10 @@ class SqliteRunStore:
                     f"DELETE FROM {table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
                     (run_id, account_id),
                 )
-            users = (user_row(run_id, account_id, user.identity) for user in inventory.users)
-            self._fill("user", users)
+            users = [user_row(run_id, account_id, user.identity) for user in inventory.users]
             keys = (key_rows(run_id, account_id, user) for user in inventory.users)
-            self._fill("access_key", chain.from_iterable(keys))
+            self._fill_account(run_id, account_id, "user", users)
+            self._fill_account(run_id, account_id, "access_key", list(chain.from_iterable(keys)))
             self._note_inactive(run_id, account_id)
             self._connection.execute(
                 "UPDATE account SET outcome = ?, via = ?, role_arn = ?, credential_report_at = ?,"
@@ -155,6 +161,7 @@ class SqliteRunStore:
 
     def set_last_uses(self, run_id: str, uses: Mapping[AccessKeyId, LastUse]) -> None:
         """Commit the last uses of single keys that were asked for again."""
+        self._digests.pop(run_id, None)
         with self._transaction():
             seal.unseal(self._connection, run_id)
             self._connection.executemany(
@@ -179,11 +186,12 @@ class SqliteRunStore:
             )
 
     def judge_ahead(self, run_id: str, judged: Sequence[JudgedKey]) -> None:
-        """Keep what the policies said of some accounts until `record` takes it."""
+        """Keep what the policies said of some accounts, whole, until `record` takes it."""
         with self._transaction("BEGIN"):
             if not self._ahead:
                 self._make_scratch()
-            self._fill_judged(run_id, judged)
+            for account_id, keys in groupby(judged, key=lambda key: key.account_id):
+                self._fill_judged_account(run_id, account_id, list(keys))
         self._ahead = True
 
     def record(
@@ -200,7 +208,7 @@ class SqliteRunStore:
                 self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
                 self._connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
             self._connection.execute("UPDATE main.run SET judged = 1 WHERE id = ?", (run_id,))
-            seal.seal(self._connection, run_id)
+            seal.seal(self._connection, run_id, self._digests.pop(run_id, seal.NONE_KNOWN))
         self._drop_scratch()
         self._ahead = False
 
@@ -234,6 +242,12 @@ class SqliteRunStore:
         self._fill("temp.judged_key", (judged_row(run_id, key) for key in known))
         findings = (finding_rows(run_id, key) for key in keys)
         self._fill("temp.finding", chain.from_iterable(findings))
+
+    def _fill_judged_account(self, run_id: str, account_id: str, keys: Sequence[JudgedKey]) -> None:
+        judged = [judged_row(run_id, key) for key in keys if key.position is not None]
+        findings = list(chain.from_iterable(finding_rows(run_id, key) for key in keys))
+        self._fill_account(run_id, account_id, "temp.judged_key", judged)
+        self._fill_account(run_id, account_id, "temp.finding", findings)
 
     def _make_scratch(self) -> None:
         self._drop_scratch()
@@ -361,6 +375,7 @@ class SqliteRunStore:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
+                self._digests.clear()  # of rows that may not have been kept
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
@@ -376,6 +391,12 @@ class SqliteRunStore:
 
     def _insert(self, table: str, row: dict[str, object]) -> None:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
+
+    def _fill_account(self, run_id: str, account_id: str, table: str, rows: Sequence[Row]) -> None:
+        """Write all rows of an account in a table, in the order of their keys, and digest them."""
+        in_order = sorted(rows, key=_place)
+        self._fill(table, in_order)
+        self._digests[run_id][table.removeprefix("temp."), account_id] = seal.digest_of(in_order)
 
     def _fill(self, table: str, rows: Iterable[Row]) -> None:
         left, together = iter(rows), _TOGETHER[table]

@@ -6,8 +6,10 @@ its reports and plans as well (docs/decisions/0016-tamper-evidence.md).
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ from auditor.store import cursor
 from auditor.store.damage import changed, reads
 from auditor.store.encoding import dumps, load_mapping
 
+NONE_KNOWN: Mapping[tuple[str, str], str] = MappingProxyType({})
 _ORDERS = {
     "policy_source": "position",
     "account": "id",
@@ -34,6 +37,19 @@ _ROWS = {"run": "SELECT * FROM main.run WHERE id = ?"} | {
     for table, order in _ORDERS.items()
 }
 """All columns count: a version that adds one to these tables has to seal the runs anew."""
+_OF_ACCOUNT = "run_id = ? AND account_id = ?"
+_ROWS_OF = {
+    table: f"SELECT * FROM main.{table} WHERE {_OF_ACCOUNT} ORDER BY {_ORDERS[table]}"  # noqa: S608 -- names of ours
+    for table in ("user", "access_key", "judged_key", "finding")
+}
+"""Those with many rows: they are digested account by account, as they are written."""
+_ACCOUNTS = {
+    table: f"SELECT DISTINCT account_id FROM main.{table} WHERE run_id = ? ORDER BY account_id"  # noqa: S608 -- names of ours
+    for table in _ROWS_OF
+}
+_FORM = "form"
+_BY_ACCOUNT = "by account"
+"""What a seal has as its form; the first ones had none, and digested all tables alike."""
 _AT_ONCE = 500
 LINE = (
     "at", "plan_id", "run_id", "action_id", "account_id", "user_name", "access_key_id", "kind",
@@ -46,11 +62,16 @@ _GONE_RUNS = "SELECT run_id FROM main.seal EXCEPT SELECT id FROM main.run"
 _GONE_PLANS = "SELECT plan_id FROM main.journal EXCEPT SELECT id FROM main.plan"
 
 
-def seal(connection: sqlite3.Connection, run_id: str) -> None:
-    """Note what the store holds of a run that has just been judged, in the same transaction."""
+def seal(
+    connection: sqlite3.Connection, run_id: str, known: Mapping[tuple[str, str], str] = NONE_KNOWN
+) -> None:
+    """Note what the store holds of a run that has just been judged, in the same transaction.
+
+    `known` are digests of rows, by their table and account, made when they were written.
+    """
+    digests = {_FORM: _BY_ACCOUNT, **_digests(connection, run_id, by_account=True, known=known)}
     connection.execute(
-        "INSERT OR REPLACE INTO main.seal (run_id, digests) VALUES (?, ?)",
-        (run_id, dumps(_digests(connection, run_id))),
+        "INSERT OR REPLACE INTO main.seal (run_id, digests) VALUES (?, ?)", (run_id, dumps(digests))
     )
 
 
@@ -83,9 +104,10 @@ def check_run(connection: sqlite3.Connection, run_id: str) -> None:
             raise changed(f"run {run_id} has a judgement and no seal, or a seal and no judgement")
         if not kept or kept[0] is None:  # not judged, or by a version that did not seal
             return
-        found = _digests(connection, run_id)
-    if kept[0] != dumps(found):
         sealed = load_mapping(kept[0], str)
+        form = {_FORM: sealed[_FORM]} if _FORM in sealed else {}
+        found = _digests(connection, run_id, by_account=form.get(_FORM) == _BY_ACCOUNT)
+    if kept[0] != dumps({**form, **found}):
         differing = [table for table in _ROWS if sealed.get(table) != found[table]]
         told = ", ".join(differing) or "the seal itself"
         raise changed(f"run {run_id} is not as it was sealed: {told}")
@@ -140,16 +162,41 @@ def _kept(connection: sqlite3.Connection, table: str, run_id: str) -> tuple[Any,
     return next(cursor.tuples(connection, query, (run_id,)), None)
 
 
-def _digests(connection: sqlite3.Connection, run_id: str) -> Mapping[str, str]:
-    """Return SHA-256 over the rows of each table, as JSON arrays; holds a few rows at a time."""
-    found = {}
-    for table, query in _ROWS.items():
-        sha256 = hashlib.sha256()
-        rows = connection.execute(query, (run_id,))
-        while some := rows.fetchmany(_AT_ONCE):
-            sha256.update(orjson.dumps(some))
-        found[table] = sha256.hexdigest()
-    return found
+def digest_of(rows: Iterable[Sequence[object]]) -> str:
+    """Return SHA-256 over rows as JSON arrays; holds a few at a time."""
+    sha256, left = hashlib.sha256(), iter(rows)
+    while some := list(islice(left, _AT_ONCE)):
+        sha256.update(orjson.dumps(some))
+    return sha256.hexdigest()
+
+
+def _digests(
+    connection: sqlite3.Connection,
+    run_id: str,
+    *,
+    by_account: bool,
+    known: Mapping[tuple[str, str], str] = NONE_KNOWN,
+) -> Mapping[str, str]:
+    """Return a digest of each table: of its rows, or `by_account` of the accounts' digests."""
+    return {
+        table: digest_of(
+            _of_accounts(connection, table, run_id, known)
+            if by_account and table in _ROWS_OF
+            else connection.execute(query, (run_id,))
+        )
+        for table, query in _ROWS.items()
+    }
+
+
+def _of_accounts(
+    connection: sqlite3.Connection, table: str, run_id: str, known: Mapping[tuple[str, str], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each account that has rows in a table, with the digest of those that are not known."""
+    for (account_id,) in connection.execute(_ACCOUNTS[table], (run_id,)):
+        found = known.get((table, account_id))
+        if found is None:
+            found = digest_of(connection.execute(_ROWS_OF[table], (run_id, account_id)))
+        yield account_id, found
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def told(store: SqliteRunStore) -> dict[str, Any]:
 
 def recorded(store: SqliteRunStore, judge: RunJudge) -> dict[str, Any]:
     store.record("run-1", judge.judged(), judge.results)
+    store.run("run-1")  # is as it was sealed
     return told(store)
 
 

@@ -1,5 +1,6 @@
 """Whoever edits the store's file is noticed by every command; who does not is never suspected."""
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -502,6 +503,66 @@ def test_many_rows_are_read_in_more_than_one_piece(tmp_path: Path) -> None:
 
         with pytest.raises(AuditError, match="sealed: user"):
             store.run("run-1")
+
+
+def test_a_run_that_was_sealed_in_the_first_form_is_checked_as_it_was_sealed(
+    folder: Path, edited: sqlite3.Connection
+) -> None:
+    [(newer,)] = edited.execute("SELECT digests FROM seal WHERE run_id = 'run-2'").fetchall()
+    older = {table: digest for table, digest in json.loads(newer).items() if table != "form"}
+    for table, key in (
+        ("user", "account_id, name"),
+        ("access_key", "account_id, user_name, position"),
+        ("judged_key", "account_id, user_name, position"),
+        ("finding", "account_id, user_name, position, rule_id"),
+    ):
+        rows = edited.execute(f"SELECT * FROM {table} WHERE run_id = 'run-2' ORDER BY {key}")  # noqa: S608
+        written = json.dumps(rows.fetchall(), separators=(",", ":"), ensure_ascii=False)
+        older[table] = hashlib.sha256(written.encode()).hexdigest()
+    text = json.dumps(older, separators=(",", ":"))
+    edited.execute("UPDATE seal SET digests = ? WHERE run_id = 'run-2'", (text,))
+
+    with closing(SqliteRunStore(folder / STORE)) as store:
+        assert store.run("run-2").id == "run-2"
+        edited.execute("UPDATE finding SET title = 'nothing' WHERE run_id = 'run-2'")
+        with pytest.raises(AuditError, match="sealed: finding"):
+            store.run("run-2")
+
+
+@pytest.mark.parametrize("form", ["", "by account", "by user"])
+def test_a_seal_of_another_form_than_it_was_made_in_is_noticed(
+    folder: Path, edited: sqlite3.Connection, form: str
+) -> None:
+    [(text,)] = edited.execute("SELECT digests FROM seal WHERE run_id = 'run-2'").fetchall()
+    digests = json.loads(text)
+    assert digests.pop("form") == "by account"
+    changed = {**({"form": form} if form else {}), **digests}
+    edited.execute(
+        "UPDATE seal SET digests = ? WHERE run_id = 'run-2'",
+        (json.dumps(changed, separators=(",", ":")),),
+    )
+
+    with closing(SqliteRunStore(folder / STORE)) as store:
+        if form == "by account":
+            store.run("run-2")
+        else:
+            with pytest.raises(AuditError, match="not as it was sealed"):
+                store.run("run-2")
+
+
+def test_digests_of_rows_that_were_not_kept_seal_nothing(tmp_path: Path) -> None:
+    with closing(SqliteRunStore(tmp_path / STORE)) as store:
+        begin(tmp_path, store, "run-1")
+        store.connection.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON account BEGIN SELECT raise(ABORT, 'full'); END"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="full"):
+            store.save("run-1", an_inventory(a_user_with(a_key("AKIA9"))))
+        store.connection.execute("DROP TRIGGER full")
+
+        judge(store, "run-1")
+
+        store.run("run-1")
 
 
 def test_a_run_that_is_gone_on_with_is_sealed_anew(tmp_path: Path) -> None:
