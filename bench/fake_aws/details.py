@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from bench.fake_aws.answers import members
-from bench.fake_aws.paging import page, token
+from bench.fake_aws.paging import LONG_ANSWERS, page, token
 from bench.fake_aws.world import World, account_id
 
 _TEAMS = ("payments", "search", "platform")
@@ -24,12 +25,12 @@ def authorization_details(world: World, account: int, form: Mapping[str, str]) -
     """Answer GetAccountAuthorizationDetails; groups and policies are on the first page."""
     wanted = {value for name, value in form.items() if name.startswith("Filter.")}
     numbers, following = page(form, world.users)
-    users = [_user(world, account, number) for number in numbers] if _in("User", wanted) else []
+    users = _users(world, account, numbers) if _in("User", wanted) else ""
     first = "Marker" not in form
     groups = _groups(account) if first and _in("Group", wanted) else ""
     policies = _policy(account) if first and _in("LocalManagedPolicy", wanted) else ""
     return (
-        f"<UserDetailList>{members(users)}</UserDetailList>"
+        f"<UserDetailList>{users}</UserDetailList>"
         f"<GroupDetailList>{groups}</GroupDetailList><RoleDetailList/>"
         f"<Policies>{policies}</Policies>{token(following)}"
     )
@@ -37,6 +38,11 @@ def authorization_details(world: World, account: int, form: Mapping[str, str]) -
 
 def _in(kind: str, wanted: set[str]) -> bool:
     return not wanted or kind in wanted
+
+
+@lru_cache(maxsize=LONG_ANSWERS)
+def _users(world: World, account: int, numbers: range) -> str:
+    return members([_user(world, account, number) for number in numbers])
 
 
 def _user(world: World, account: int, number: int) -> str:

@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._held = data
 
     def _reply(self, head: bytes, body: bytes) -> None:
+        due = self._loop.time() + self._latency
         status, text = self._handler(head, body)
         content = text.encode()
         kind = "application/x-amz-json-1.1" if text.startswith("{") else "text/xml"
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
         ).encode() + content
         closing = _CLOSE.search(head) is not None
         if self._latency:
-            self._loop.call_later(self._latency, self._write, answer, closing)
+            self._loop.call_at(due, self._write, answer, closing)
         else:
             self._write(answer, closing)
 

@@ -3,10 +3,11 @@
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from bench.fake_aws.answers import RefusedError, members, no_such_entity
 from bench.fake_aws.details import authorization_details
-from bench.fake_aws.paging import page, token
+from bench.fake_aws.paging import LONG_ANSWERS, page, token
 from bench.fake_aws.world import (
     World,
     account_id,
@@ -36,8 +37,7 @@ _CERTIFICATES = "false,N/A,false,N/A"
 def list_users(world: World, account: int, form: Form) -> str:
     """Answer ListUsers."""
     numbers, following = page(form, world.users)
-    users = [_user(world, account, number) for number in numbers]
-    return f"<Users>{members(users)}</Users>{token(following)}"
+    return f"<Users>{_users(world, account, numbers)}</Users>{token(following)}"
 
 
 def get_user(world: World, account: int, form: Form) -> str:
@@ -168,6 +168,11 @@ def _asked(world: World, form: Form) -> int:
     return number
 
 
+@lru_cache(maxsize=LONG_ANSWERS)
+def _users(world: World, account: int, numbers: range) -> str:
+    return members([_user(world, account, number) for number in numbers])
+
+
 def _user(world: World, account: int, number: int) -> str:
     name = user_name(number)
     return (
@@ -177,6 +182,7 @@ def _user(world: World, account: int, number: int) -> str:
     )
 
 
+@lru_cache(maxsize=LONG_ANSWERS)
 def _report(world: World, account: int) -> str:
     """Return the credential report of an account, in base64."""
     arn = f"arn:aws:iam::{account_id(account)}"
