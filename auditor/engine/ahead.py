@@ -14,9 +14,10 @@ from auditor.model.finding import JudgedKey
 from auditor.model.inventory import AccountInventory
 from auditor.ports import RunStore
 
-_SLICE = 16
-"""Keys judged between looks at what came from the network, of all accounts together: a millisecond
-or two. Were it longer, the answers would come in bursts, and the network idle between."""
+_SLICE = 4
+"""Keys judged between looks at what came from the network, for each account that is in memory to be
+judged: half a millisecond for one. Were it longer, answers would come in bursts, and the network be
+idle between; where they come so fast that accounts pile up, it is busy anyway."""
 _AT_ONCE = 8
 """Accounts held in memory to be judged; further ones are judged out of the store, at the end."""
 
@@ -50,7 +51,7 @@ class JudgesAhead:
     async def _slice(self, judged: Iterator[JudgedKey]) -> list[JudgedKey]:
         """Return the next few keys, none at the end; taking the turn lets the network go first."""
         async with self._turn:
-            return list(islice(judged, _SLICE))
+            return list(islice(judged, _SLICE * self._busy))
 
     def _keep(self, judge: AccountJudge, keys: list[JudgedKey]) -> None:
         self._store.judge_ahead(self._run_id, keys)
