@@ -21,7 +21,7 @@ _CALLS_WHEN_CALM, _CALLS_WHEN_THROTTLED = 10, 2
 _LOOK = 0.1
 """Seconds between looks at whether AWS has told us to slow down, and at what is idle."""
 _EARLY = 2
-"""Accounts that are begun before there is room, while those that are read leave places idle."""
+"""Accounts that are begun before another has ended: while places are idle, or soon will be."""
 
 
 def accounts_at_once(concurrency: int) -> int:
@@ -58,6 +58,8 @@ class InProcess:
         self._bound = fanout.Bound(concurrency + prepared, expected=self._when_calm)
         self._ended = anyio.Event()
         self._open = self._queued = 0
+        self._with_users_left = 0
+        """Of the open accounts, those that have not made room for others yet."""
         self._slowed = False
         self._waiting = 0
         self._tally = tally
@@ -72,6 +74,7 @@ class InProcess:
         self._waiting = waiting
         await self._turn()
         self._open += 1
+        self._with_users_left += 1
         self._share_out()
         makes_room = self._making_room()
         counts = self._tally.begin(self._clock.monotonic())
@@ -103,7 +106,10 @@ class InProcess:
             refused = failure
         finally:
             self._tally.end(counts)
+            self._open -= 1
             makes_room()
+            self._ended.set()
+            self._ended = anyio.Event()
             with fanout.shielded():
                 if reading is not None:
                     await keep(reading.conclude())
@@ -127,7 +133,7 @@ class InProcess:
             nonlocal made
             if not made:
                 made = True
-                self._open -= 1
+                self._with_users_left -= 1
                 self._share_out()
                 self._ended.set()
                 self._ended = anyio.Event()
@@ -136,7 +142,7 @@ class InProcess:
 
     def _share_out(self) -> None:
         """Keep places for the accounts that will be open together, and for no more."""
-        self._bound.expect(min(self._limit, self._open + self._queued + self._waiting))
+        self._bound.expect(min(self._limit, self._with_users_left + self._queued + self._waiting))
 
     @property
     def _limit(self) -> int:
@@ -144,11 +150,17 @@ class InProcess:
         self._slowed |= self._tally.throttles > 0  # the tally may be taken and begun again
         return self.at_once if self._slowed else self._when_calm
 
+    @property
+    def _room(self) -> bool:
+        """Whether one more account may be begun."""
+        early = _EARLY if self._bound.idle else 0
+        return self._open < self._limit + _EARLY and self._with_users_left < self._limit + early
+
     async def _turn(self) -> None:
         """Wait until one more account may be read."""
         self._queued += 1
         try:
-            while self._open >= self._limit + (_EARLY if self._bound.idle else 0):
+            while not self._room:
                 with anyio.move_on_after(_LOOK):
                     await self._ended.wait()
         finally:

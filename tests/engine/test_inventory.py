@@ -3,13 +3,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from auditor import fanout
 from auditor.engine.inventory import AccountReading
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure, FailureKind
-from auditor.model.access_key import AccessKeyId, KeyStatus, NeverUsed
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, NeverUsed
 from auditor.model.account import OutcomeKind, Via
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import AccountInventory
@@ -397,3 +398,31 @@ async def test_a_key_that_is_inactive_by_now_is_taken_as_it_is_listed() -> None:
     inventory = await read(iam, from_report=True)
 
     assert inventory.users[0].keys == (inactive,)
+
+
+@pytest.mark.parametrize(("workers", "times"), [(3, 0), (4, 1)])
+async def test_room_is_made_once_no_user_waits_for_somebody_to_read_it(
+    workers: int, times: int
+) -> None:
+    iam, told = FakeIam({name: [a_key()] for name in ("amy", "bob", "eve")}), list[str]()
+
+    async def never(user_name: str) -> list[AccessKey]:
+        await anyio.sleep_forever()
+        return []
+
+    iam.access_keys = never  # type: ignore[method-assign]
+    async with fanout.Bound(8).share() as share, anyio.create_task_group() as group:
+        reading = AccountReading(
+            an_account(),
+            OpenAccount(reader=iam, via=Via.CALLER, role_arn=None),
+            share=share,
+            workers=workers,
+            tally=Tally(),
+            clock=FakeClock(),
+            all_begun=lambda: told.append("all begun"),
+        )
+        group.start_soon(reading.read)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+
+    assert len(told) == times
