@@ -108,8 +108,7 @@ class InProcess:
             self._tally.end(counts)
             self._open -= 1
             makes_room()
-            self._ended.set()
-            self._ended = anyio.Event()
+            self._look_again()
             with fanout.shielded():
                 if reading is not None:
                     await keep(reading.conclude())
@@ -135,10 +134,14 @@ class InProcess:
                 made = True
                 self._with_users_left -= 1
                 self._share_out()
-                self._ended.set()
-                self._ended = anyio.Event()
+                self._look_again()
 
         return make_room
+
+    def _look_again(self) -> None:
+        """Let those that wait for room look whether there is some."""
+        self._ended.set()
+        self._ended = anyio.Event()
 
     def _share_out(self) -> None:
         """Keep places for the accounts that will be open together, and for no more."""

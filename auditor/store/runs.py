@@ -119,10 +119,10 @@ class SqliteRunStore:
                     f"DELETE FROM {table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
                     (run_id, account_id),
                 )
-            users = [user_row(run_id, account_id, user.identity) for user in inventory.users]
+            users = (user_row(run_id, account_id, user.identity) for user in inventory.users)
             keys = (key_rows(run_id, account_id, user) for user in inventory.users)
             self._fill_account(run_id, account_id, "user", users)
-            self._fill_account(run_id, account_id, "access_key", list(chain.from_iterable(keys)))
+            self._fill_account(run_id, account_id, "access_key", chain.from_iterable(keys))
             self._note_inactive(run_id, account_id)
             self._connection.execute(
                 "UPDATE account SET outcome = ?, via = ?, role_arn = ?, credential_report_at = ?,"
@@ -238,16 +238,12 @@ class SqliteRunStore:
                 self._insert("temp.exemption", exemption_row(run_id, exemption))
 
     def _fill_judged(self, run_id: str, keys: Sequence[JudgedKey]) -> None:
-        known = (key for key in keys if key.position is not None)
-        self._fill("temp.judged_key", (judged_row(run_id, key) for key in known))
-        findings = (finding_rows(run_id, key) for key in keys)
-        self._fill("temp.finding", chain.from_iterable(findings))
+        for table, rows in _judged_rows(run_id, keys).items():
+            self._fill(table, rows)
 
     def _fill_judged_account(self, run_id: str, account_id: str, keys: Sequence[JudgedKey]) -> None:
-        judged = [judged_row(run_id, key) for key in keys if key.position is not None]
-        findings = list(chain.from_iterable(finding_rows(run_id, key) for key in keys))
-        self._fill_account(run_id, account_id, "temp.judged_key", judged)
-        self._fill_account(run_id, account_id, "temp.finding", findings)
+        for table, rows in _judged_rows(run_id, keys).items():
+            self._fill_account(run_id, account_id, table, rows)
 
     def _make_scratch(self) -> None:
         self._drop_scratch()
@@ -392,7 +388,7 @@ class SqliteRunStore:
     def _insert(self, table: str, row: dict[str, object]) -> None:
         self._connection.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
-    def _fill_account(self, run_id: str, account_id: str, table: str, rows: Sequence[Row]) -> None:
+    def _fill_account(self, run_id: str, account_id: str, table: str, rows: Iterable[Row]) -> None:
         """Write all rows of an account in a table, in the order of their keys, and digest them."""
         in_order = sorted(rows, key=_place)
         self._fill(table, in_order)
@@ -411,6 +407,15 @@ class SqliteRunStore:
     def _record_control(self, run_id: str, result: ControlResult) -> None:
         for account_id, counts in result.accounts.items():
             self._insert("temp.control_result", control_row(run_id, result, account_id, counts))
+
+
+def _judged_rows(run_id: str, keys: Sequence[JudgedKey]) -> Mapping[str, Iterable[Row]]:
+    known = (key for key in keys if key.position is not None)
+    findings = (finding_rows(run_id, key) for key in keys)
+    return {
+        "temp.judged_key": (judged_row(run_id, key) for key in known),
+        "temp.finding": chain.from_iterable(findings),
+    }
 
 
 @cache

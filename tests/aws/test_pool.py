@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -55,6 +55,19 @@ async def a_pool(limit: int) -> AsyncIterator[tuple[Held, Pool, Route, Spoken]]:
         finally:
             await pool.aclose()
             held.answer(20, b"")
+
+
+def at_its_end(pool: Pool, act: Callable[[], object]) -> None:
+    """Do something once, right after the only request of a pool has ended."""
+    [connection] = pool._open
+    after = connection.at_end
+
+    def both() -> None:
+        connection.at_end = after
+        after()
+        act()
+
+    connection.at_end = both
 
 
 async def test_no_more_requests_are_on_their_way_than_the_limit_and_all_are_sent() -> None:
@@ -139,14 +152,7 @@ async def test_who_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
         await held.until(1)
         unlucky, last = (asyncio.create_task(pool.post(route, REQUEST)) for _ in range(2))
         await asyncio.sleep(0)
-        [connection] = pool._open
-        after = connection.at_end
-
-        def cancel_then() -> None:
-            after()
-            unlucky.cancel()
-
-        connection.at_end = cancel_then
+        at_its_end(pool, unlucky.cancel)
         held.answer()
         await held.until(2)
         held.answer()
@@ -161,19 +167,11 @@ async def test_who_is_cancelled_when_the_answer_is_there_leaves_the_connection_t
     async with a_pool(1) as (held, pool, route, spoken):
         first = asyncio.create_task(pool.post(route, REQUEST))
         await held.until(1)
-        [connection] = pool._open
-        after = connection.at_end
-
-        def cancel_then() -> None:
-            after()
-            asyncio.get_running_loop().call_soon(first.cancel)
-
-        connection.at_end = cancel_then
+        at_its_end(pool, lambda: asyncio.get_running_loop().call_soon(first.cancel))
         last = asyncio.create_task(pool.post(route, REQUEST))
         await asyncio.sleep(0)
         held.answer()
         await held.until(2)
-        connection.at_end = after
         held.answer()
         with anyio.fail_after(5):
             assert (await last).status == 200

@@ -173,6 +173,7 @@ class Connection(asyncio.BufferedProtocol):
             waiting.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
+        self.reusable = False
         waiting = self._taken()
         if waiting is not None and not waiting.done():
             waiting.set_exception(error)

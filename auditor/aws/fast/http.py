@@ -5,7 +5,7 @@ like any other, there are no cookies, and nothing is decompressed.
 """
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from functools import partial
 
 from auditor import fanout
@@ -27,8 +27,7 @@ class Pool:
     """
 
     def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._turns = asyncio.Semaphore(limit)
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
         self._buffer = bytearray(_BUFFER)
@@ -38,20 +37,17 @@ class Pool:
 
         A request that is cancelled takes its connection with it.
         """
-        if self._left:
-            self._left -= 1
-        else:
-            await self._turn()
+        await self._turns.acquire()
         try:
             connection = self._idle_one(route) or await self._opened(route)
         except BaseException:
-            self._next()
+            self._turns.release()
             raise
         answer = connection.ask(request)
         try:
             return await answer
         except BaseException:
-            if answer.cancelled() or answer.exception():  # else somebody else may have it by now
+            if answer.cancelled():  # with an answer it was taken back, with an error dropped
                 self._drop(connection)
             raise
 
@@ -68,27 +64,7 @@ class Pool:
             self._idle[route].append(connection)
         else:
             self._drop(connection)
-        self._next()
-
-    async def _turn(self) -> None:
-        """Wait in line until one more request may be on its way."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
-        try:
-            await turn
-        except BaseException:
-            if not turn.cancelled():  # the turn came, and then the cancellation
-                self._next()
-            raise
-
-    def _next(self) -> None:
-        """Let the next in line go, where one request less is on its way."""
-        while self._line:
-            turn = self._line.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._left += 1
+        self._turns.release()
 
     async def aclose(self) -> None:
         """Close all connections; requests that are under way fail."""

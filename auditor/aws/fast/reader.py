@@ -70,8 +70,9 @@ class FastReader(AnswerReader):
         status, retry_after, answer = await self._pool.post(self._route, request)
         if status >= _FIRST_ERROR:
             raise parse.refusal(action, status, retry_after, answer)
-        read = partial(parse.result, operation, answer, self._documents)
-        return read() if len(answer) < _LARGE else await fanout.aside(read)
+        if len(answer) < _LARGE:
+            return parse.result(operation, answer, self._documents)
+        return await fanout.aside(partial(parse.result, operation, answer, self._documents))
 
     async def _current_credentials(self) -> Any:
         """Return the credentials to sign with; the SDK is asked every second, and after a renewal.
