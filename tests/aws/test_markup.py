@@ -151,4 +151,12 @@ def test_no_more_is_remembered_than_an_account_needs() -> None:
         assert told(body, documents) == told(body)
     told(b"<c>%b</c>" % (b" " * 5000), documents)
 
-    assert len(documents._known) == 64
+    assert sum(map(len, documents._known.values())) == len(documents._known) == 64
+
+
+def test_markup_with_as_many_tags_is_told_apart() -> None:
+    documents = Documents()
+
+    for _ in range(2):
+        for body in (b"<a><b>x</b></a>", b"<a><c>x</c></a>", b"<a> <b>x</b></a>"):
+            assert documents.read(body, WHOLE) == body

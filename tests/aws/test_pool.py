@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -146,11 +147,12 @@ async def test_who_is_cancelled_in_line_takes_nobodys_turn() -> None:
         assert given_up.cancelled()
 
 
-async def test_who_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
-    async with a_pool(1) as (held, pool, route, _):
+async def test_who_is_cancelled_as_the_turn_to_open_a_connection_comes_hands_it_on() -> None:
+    async with a_pool(1) as (held, pool, route, spoken):
         first = asyncio.create_task(pool.post(route, REQUEST))
         await held.until(1)
-        unlucky, last = (asyncio.create_task(pool.post(route, REQUEST)) for _ in range(2))
+        unlucky = asyncio.create_task(pool.post(replace(route), REQUEST))
+        last = asyncio.create_task(pool.post(route, REQUEST))
         await asyncio.sleep(0)
         at_its_end(pool, unlucky.cancel)
         held.answer()
@@ -159,6 +161,21 @@ async def test_who_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
         with anyio.fail_after(5):
             await asyncio.gather(first, last)
         assert unlucky.cancelled()
+        assert spoken.connections == 1
+
+
+async def test_who_is_cancelled_as_the_turn_comes_has_sent_and_takes_the_connection_along() -> None:
+    async with a_pool(1) as (held, pool, route, spoken):
+        first = asyncio.create_task(pool.post(route, REQUEST))
+        await held.until(1)
+        unlucky, last = (asyncio.create_task(pool.post(route, REQUEST)) for _ in range(2))
+        await asyncio.sleep(0)
+        at_its_end(pool, unlucky.cancel)
+        held.answer(3)
+        with anyio.fail_after(5):
+            await asyncio.gather(first, last)
+        assert unlucky.cancelled()
+        assert spoken.connections == 2
 
 
 async def test_who_is_cancelled_when_the_answer_is_there_leaves_the_connection_to_the_next() -> (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -28,6 +28,10 @@ class Answer(NamedTuple):
     body: bytes
 
 
+Asked: TypeAlias = asyncio.Future[Answer | None]
+"""What waits for an answer; None is for whoever makes it, and never set here."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """An open connection; `url` is named in what it raises, the SDK's own errors.
 
@@ -44,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         self._longest = (ANSWER_READ_TIMEOUTS - 1) * read_timeout
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: Asked | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Goes on from one request to the next: a timer for each would cost more than its call."""
         self._asked_at = self._heard_at = 0.0
@@ -60,9 +64,9 @@ class Connection(asyncio.BufferedProtocol):
         self._body: list[bytes] = []
         self._begin()
 
-    def ask(self, request: bytes) -> asyncio.Future[Answer]:
-        """Send a request; the future has the answer, or the error that came instead of one."""
-        waiting = self._waiting = self._loop.create_future()
+    def ask(self, request: bytes, answer: Asked) -> None:
+        """Send a request; `answer` gets what comes, or the error that comes instead."""
+        self._waiting = answer
         self._asked_at = self._heard_at = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._read_timeout, self._check_time)
@@ -70,7 +74,6 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(ConnectionClosedError(endpoint_url=self._url))
         else:
             self._transport.write(request)
-        return waiting
 
     def abort(self) -> None:
         """Close at once; what is waited for is no longer."""
@@ -179,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
             waiting.set_exception(error)
         self.abort()
 
-    def _taken(self) -> asyncio.Future[Answer] | None:
+    def _taken(self) -> Asked | None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self.at_end()

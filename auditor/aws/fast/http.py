@@ -5,12 +5,14 @@ like any other, there are no cookies, and nothing is decompressed.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
+from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from auditor import fanout
 from auditor.aws.fast.connecting import Route, opened
-from auditor.aws.fast.connection import Answer, Connection
+from auditor.aws.fast.connection import Answer, Asked, Connection
 
 __all__ = ["Answer", "Pool", "Route"]
 
@@ -20,6 +22,17 @@ _BUFFER = 64 * 1024
 """Bytes read at once."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A request in line, and its answer: None is the turn to open a connection for it."""
+
+    route: Route
+    request: bytes
+    answer: Asked
+    connection: Connection | None = None
+    """Over which it was sent."""
+
+
 class Pool:
     """The connections of a run, with at most `limit` requests on their way at the same time.
 
@@ -27,7 +40,9 @@ class Pool:
     """
 
     def __init__(self, limit: int) -> None:
-        self._turns = asyncio.Semaphore(limit)
+        self._turns = limit
+        """How many more requests may be sent."""
+        self._line: deque[_Waiting] = deque()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
         self._buffer = bytearray(_BUFFER)
@@ -37,19 +52,44 @@ class Pool:
 
         A request that is cancelled takes its connection with it.
         """
-        await self._turns.acquire()
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(route, request, loop.create_future())
+        self._line.append(waiting)
+        self._move_up()
         try:
-            connection = self._idle_one(route) or await self._opened(route)
+            answer = await waiting.answer
+            if answer is None:
+                waiting.connection = await self._opened(route)
+                waiting.answer = loop.create_future()
+                waiting.connection.ask(request, waiting.answer)
+                answer = await waiting.answer
         except BaseException:
-            self._turns.release()
+            self._give_up(waiting)
             raise
-        answer = connection.ask(request)
-        try:
-            return await answer
-        except BaseException:
-            if answer.cancelled():  # with an answer it was taken back, with an error dropped
-                self._drop(connection)
-            raise
+        return cast(Answer, answer)
+
+    def _move_up(self) -> None:
+        """Send what is first in line, while there are turns."""
+        while self._turns and self._line:
+            waiting = self._line.popleft()
+            if waiting.answer.done():  # cancelled in line
+                continue
+            self._turns -= 1
+            connection = waiting.connection = self._idle_one(waiting.route)
+            if connection is None:
+                waiting.answer.set_result(None)
+            else:
+                connection.ask(waiting.request, waiting.answer)
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Take the turn of a request that failed, or was cancelled, if it still has one."""
+        if waiting.connection is not None:
+            if (
+                waiting.answer.cancelled()
+            ):  # with an answer it was taken back, failed it was dropped
+                self._drop(waiting.connection)
+        elif not waiting.answer.cancelled():
+            self._turn_back()
 
     async def _opened(self, route: Route) -> Connection:
         connection = await opened(route, self._buffer)
@@ -64,7 +104,11 @@ class Pool:
             self._idle[route].append(connection)
         else:
             self._drop(connection)
-        self._turns.release()
+        self._turn_back()
+
+    def _turn_back(self) -> None:
+        self._turns += 1
+        self._move_up()
 
     async def aclose(self) -> None:
         """Close all connections; requests that are under way fail."""

@@ -5,6 +5,7 @@ rule. A tree is made by expat and the standard library without a line of Python.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
@@ -13,8 +14,9 @@ from botocore.parsers import ResponseParserError
 from auditor.aws.bounds import check_xml
 from auditor.aws.fast.shapes import Read, Shape
 
-_split = re.compile(r">([!-%'-;=?-~][ -%'-;=?-~]*)<").split
-"""Cuts out the texts that mean themselves in XML: printable ASCII, without `<`, `>` and `&`."""
+_TEXT = r">([!-%'-;=?-~][ -%'-;=?-~]*+)<"
+"""A text that means itself in XML: printable ASCII, without `<`, `>` and `&`."""
+_split = re.compile(_TEXT).split
 _LONGEST = 4096
 """Bytes of a document whose markup is remembered: pages of a listing are seldom alike."""
 _AT_ONCE = 64 * 1024
@@ -22,28 +24,35 @@ _AT_ONCE = 64 * 1024
 _MOST = 64
 """Remembered of one account; twenty are usual."""
 
-_Markup: TypeAlias = tuple[str, ...]
+_Markup: TypeAlias = Sequence[str]
+_Texts: TypeAlias = Callable[[str], re.Match[str] | None]
 
 
 class Documents:
     """Reads the documents of one account; not for several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Shape, _Markup], Read | None] = {}
+        self._known: dict[tuple[Shape, int], list[tuple[_Texts, Read | None]]] = {}
+        """By the number of tags: what tells the texts of a markup, and what reads them."""
+        self._number = 0
 
     def read(self, body: bytes, shape: Shape) -> Any:
         """Return what the shape reads of a document; raise as `tree` and the shape do."""
         if len(body) > _LONGEST or not body.isascii():
             return shape.read(tree(body))
-        parts = _split(body.decode())
-        markup = tuple(parts[::2])
-        read = self._known.get((shape, markup))
-        if read is not None:
-            return read(parts[1::2])
-        found = shape.read(tree(body))
-        if (shape, markup) not in self._known and len(self._known) < _MOST:
-            self._known[shape, markup] = _reader(shape, markup)
-        return found
+        document = body.decode()
+        alike = (shape, document.count("<"))
+        for texts, read in self._known.get(alike, ()):
+            found = texts(document)
+            if found is not None:
+                return shape.read(tree(body)) if read is None else read(found.groups())
+        value = shape.read(tree(body))
+        if self._number < _MOST:
+            self._number += 1
+            markup = _split(document)[::2]
+            known = self._known.setdefault(alike, [])
+            known.append((_texts(markup), _reader(shape, markup)))
+        return value
 
 
 def tree(body: bytes) -> Element:
@@ -56,6 +65,11 @@ def tree(body: bytes) -> Element:
         return parser.close()
     except ParseError as error:
         raise ResponseParserError(str(error)) from None
+
+
+def _texts(markup: _Markup) -> _Texts:
+    """Return what finds the texts of a document with this markup, and None of any other."""
+    return re.compile(_TEXT.join(map(re.escape, markup))).fullmatch
 
 
 def _reader(shape: Shape, markup: _Markup) -> Read | None:

@@ -15,6 +15,10 @@ from botocore.utils import normalize_url_path
 
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_BLOCK = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+_anew = hashlib.sha256().copy
+"""To begin a hash: a copy costs OpenSSL less than one that knows of no other."""
 
 
 class FrozenCredentials(Protocol):
@@ -41,13 +45,29 @@ class Target:
         return quote(normalize_url_path(urlsplit(self.url).path), safe="/~")
 
 
+class _Mac:
+    """HMAC-SHA256 with one key, which is hashed once (RFC 2104): `hmac` does it each time."""
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(padded.translate(_INNER)).copy
+        self._outer = hashlib.sha256(padded.translate(_OUTER)).copy
+
+    def hex(self, message: bytes) -> str:
+        """Return the code of a message."""
+        inner, outer = self._inner(), self._outer()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class _Key:
     """What stays the same for requests with the same credentials on the same day."""
 
     credentials: tuple[str, str, str | None] = field(repr=False)
     day: str
-    secret: bytes = field(repr=False)
+    mac: _Mac = field(repr=False)
     scope: str
     token_line: str = field(repr=False)
     signed_headers: str
@@ -60,7 +80,7 @@ class _Moment:
     credentials: FrozenCredentials = field(repr=False)
     begin: datetime
     end: datetime
-    secret: bytes = field(repr=False)
+    mac: _Mac = field(repr=False)
     request: str = field(repr=False)
     """The canonical request, to where the hash of the body follows."""
     to_sign: str
@@ -91,10 +111,9 @@ class Signer:
             or not moment.begin <= now < moment.end
         ):
             moment = self._moment = self._moment_of(credentials, now)
-        request = moment.request + hashlib.sha256(body).hexdigest()
-        to_sign = moment.to_sign + hashlib.sha256(request.encode()).hexdigest()
-        signature = hmac.digest(moment.secret, to_sign.encode(), "sha256").hex()
-        return f"{moment.headers}{signature}\r\n"
+        request = moment.request + _hash(body)
+        to_sign = moment.to_sign + _hash(request.encode())
+        return f"{moment.headers}{moment.mac.hex(to_sign.encode())}\r\n"
 
     def _moment_of(self, credentials: FrozenCredentials, now: datetime) -> _Moment:
         begin = now.replace(microsecond=0)
@@ -107,7 +126,7 @@ class Signer:
             credentials=credentials,
             begin=begin,
             end=begin + timedelta(seconds=1),
-            secret=key.secret,
+            mac=key.mac,
             request=f"{self._before}x-amz-date:{stamp}\n{key.token_line}\n{key.signed_headers}\n",
             to_sign=f"{_ALGORITHM}\n{stamp}\n{key.scope}\n",
             headers=(
@@ -135,9 +154,15 @@ class Signer:
         return _Key(
             credentials=(credentials.access_key, credentials.secret_key, token),
             day=day,
-            secret=secret,
+            mac=_Mac(secret),
             scope=f"{day}/{target.region}/{target.service}/aws4_request",
             token_line=f"x-amz-security-token:{' '.join(token.split())}\n" if token else "",
             signed_headers="content-type;host;x-amz-date"
             + (";x-amz-security-token" if token else ""),
         )
+
+
+def _hash(text: bytes) -> str:
+    hashed = _anew()
+    hashed.update(text)
+    return hashed.hexdigest()
