@@ -9,12 +9,15 @@ from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
+_LONG_ROUND = 0.002
+"""Seconds that it takes to see to all that came from the network, where the processor is behind."""
 _TILT = 0.5
 """By how much of an equal part the oldest share of a Bound has more, and the youngest less."""
 
@@ -108,13 +111,25 @@ _one_aside: RunVar[anyio.CapacityLimiter] = RunVar("_one_aside")
 async def aside(work: Callable[[], T]) -> T:
     """Run long work in a thread, one at a time: what comes from the network does not wait for it.
 
-    It is never abandoned half-way.
+    Where so much comes that it has to wait anyway, two threads would only be in each other's way:
+    the work is done at once. It is never abandoned half-way.
     """
     limiter = _one_aside.get(None)
     if limiter is None:
         limiter = anyio.CapacityLimiter(1)
         _one_aside.set(limiter)
-    return await anyio.to_thread.run_sync(work, limiter=limiter)
+    async with limiter:
+        if await _round() >= _LONG_ROUND:
+            return work()
+        return await anyio.to_thread.run_sync(work)
+
+
+async def _round() -> float:
+    """Let all that is ready run once; return the seconds that it took."""
+    time = asyncio.get_running_loop().time
+    begun_at = time()
+    await anyio.lowlevel.checkpoint()
+    return time() - begun_at
 
 
 class Writer:

@@ -125,7 +125,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
                     run, left = begun, left_to_read(store, begun, accounts, caller)
                 judge = judge_of(store, run, policies)
                 # What is gone on with is judged as it is kept, not as it is found by now.
-                ahead = JudgesAhead(judge, store, run_id) if begun is None else None
+                ahead = JudgesAhead(judge, store, run_id, clock) if begun is None else None
                 reading = Scan(
                     auditing,
                     store=store,

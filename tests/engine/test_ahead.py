@@ -2,19 +2,22 @@
 
 import io
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import anyio
 import pytest
 
 from auditor import fanout
+from auditor.engine.account_judge import AccountJudge
 from auditor.engine.ahead import JudgesAhead
 from auditor.engine.judgement import RunJudge
 from auditor.errors import PolicyError
 from auditor.formats import json as report_json
 from auditor.model.account import OutcomeKind
+from auditor.model.finding import JudgedKey
 from auditor.model.identity import ROOT_USER_NAME
-from auditor.model.inventory import AccountInventory
+from auditor.model.inventory import AccountInventory, UserInventory
 from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.store.report import StoredReport
@@ -32,6 +35,7 @@ from tests.builders import (
     compiled,
     used,
 )
+from tests.fakes import FakeClock
 
 BASELINE = load_policies(["baseline"])
 NO_REPORT = Unknown(operation="iam:GetCredentialReport", code="AccessDenied")
@@ -99,7 +103,7 @@ async def test_the_report_is_that_of_judging_out_of_the_store(
     begin(store)
     plain = recorded(store, judge_of(store, policies))
     judge, writer = judge_of(store, policies), fanout.Writer()
-    judges = JudgesAhead(judge, store, "run-1")
+    judges = JudgesAhead(judge, store, "run-1", FakeClock())
 
     for each in ahead:
         await judges.take(INVENTORIES[each], writer)
@@ -113,7 +117,7 @@ async def test_what_was_judged_ahead_is_not_read_out_of_the_store_again(
 ) -> None:
     begin(store)
     judge, writer, read = judge_of(store, BASELINE), fanout.Writer(), list[str]()
-    judges, users_of = JudgesAhead(judge, store, "run-1"), store.users
+    judges, users_of = JudgesAhead(judge, store, "run-1", FakeClock()), store.users
 
     def noted(run_id: str, account_id: Any) -> Any:
         read.append(account_id)
@@ -134,7 +138,7 @@ async def test_accounts_beyond_a_few_are_left_for_later(store: SqliteRunStore) -
     for each in inventories:
         store.save("run-1", each)
     judge, writer = judge_of(store, BASELINE), fanout.Writer()
-    judges = JudgesAhead(judge, store, "run-1")
+    judges = JudgesAhead(judge, store, "run-1", FakeClock())
 
     async with anyio.create_task_group() as group:
         for each in inventories:
@@ -152,7 +156,7 @@ async def test_a_rule_that_fails_ends_the_run_at_its_end_and_not_the_reading(
     store.save("run-1", untagged)
     judge = judge_of(store, [BROKEN])
 
-    await JudgesAhead(judge, store, "run-1").take(untagged, fanout.Writer())
+    await JudgesAhead(judge, store, "run-1", FakeClock()).take(untagged, fanout.Writer())
 
     with pytest.raises(PolicyError, match="there is no tag 'team'"):
         recorded(store, judge)
@@ -165,7 +169,7 @@ async def test_an_interruption_leaves_nothing_counted_twice(
     begin(store)
     plain = recorded(store, judge_of(store, [EXEMPT]))
     judge, writer = judge_of(store, [EXEMPT]), fanout.Writer()
-    judges = JudgesAhead(judge, store, "run-1")
+    judges = JudgesAhead(judge, store, "run-1", FakeClock())
 
     async def interrupt(inventory: AccountInventory) -> None:
         with anyio.CancelScope() as scope:
@@ -187,9 +191,40 @@ async def test_a_scan_that_is_judged_again_forgets_what_was_judged_ahead(
 ) -> None:
     begin(store)
     judge = judge_of(store, BASELINE)
-    await JudgesAhead(judge, store, "run-1").take(INVENTORIES[0], fanout.Writer())
+    await JudgesAhead(judge, store, "run-1", FakeClock()).take(INVENTORIES[0], fanout.Writer())
     recorded(store, judge)
 
     again = recorded(store, judge_of(store, [EXEMPT]))
 
     assert {each["rule_id"] for each in again["findings"]} == {"old"}
+
+
+@pytest.mark.parametrize(("network", "slices"), [(0.0, 20), (0.01, 7), (1.0, 1)])
+async def test_keys_take_as_long_as_the_network_took_and_few_take_their_turn_anyway(
+    store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch, network: float, slices: int
+) -> None:
+    begin(store)
+    clock, round_, found = FakeClock(), 0, list[int]()
+    judged = AccountJudge.judged
+
+    def slowly(self: AccountJudge, users: Iterable[UserInventory]) -> Iterator[JudgedKey]:
+        for key in judged(self, users):
+            clock.slept.append(0.001)
+            found.append(round_)
+            yield key
+
+    async def serve() -> None:
+        nonlocal round_
+        while len(found) < 80:
+            round_ += 1
+            clock.slept.append(network)
+            await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(AccountJudge, "judged", slowly)
+    judges = JudgesAhead(judge_of(store, BASELINE), store, "run-1", clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(serve)
+        await judges.take(INVENTORIES[0], fanout.Writer())
+
+    assert len(found) == 80
+    assert len(set(found)) == slices
