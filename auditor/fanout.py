@@ -63,10 +63,11 @@ async def each_of(
         while (mine := left) is not None:
             for item in mine:
                 await work(item)
-            async with turn:  # one asks for the next page, the others wait for it
-                if left is mine:
-                    page = await anext(pages, None)
-                    left = None if page is None else iter(page)
+            if left is mine:
+                async with turn:  # one asks for the next page, the others wait for it
+                    if left is mine:
+                        page = await anext(pages, None)
+                        left = None if page is None else iter(page)
 
     await together(*[serve] * limit)
 
@@ -187,6 +188,13 @@ class Bound:
         self._share_out()
         self.grant()
 
+    def take(self, share: "Share") -> bool:
+        """Give a share a place, if one is free that it may have: nobody else waits for it then."""
+        if self._busy >= self._total or share.busy >= share.part:
+            return False
+        self._give(share)
+        return True
+
     def grant(self) -> None:
         """Give free places to the shares in turn, up to its part each."""
         idle = 0
@@ -197,8 +205,7 @@ class Bound:
                 idle = 0
                 turn = share.waiting.popleft()
                 if not turn.cancelled():
-                    self._busy += 1
-                    share.busy += 1
+                    self._give(share)
                     turn.set_result(None)
             else:
                 idle += 1
@@ -208,6 +215,10 @@ class Bound:
         self._busy -= 1
         share.busy -= 1
         self.grant()
+
+    def _give(self, share: "Share") -> None:
+        self._busy += 1
+        share.busy += 1
 
     def _share_out(self) -> None:
         """Set the parts, which come to the total: straight down from the oldest share's."""
@@ -226,6 +237,8 @@ class Share:
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
+        if not self.waiting and self._bound.take(self):
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         self._bound.grant()

@@ -365,7 +365,7 @@ async def test_long_work_is_done_at_once_where_the_network_has_no_pause_anyway()
 
     async def busy() -> None:
         while not found:
-            time.sleep(0.005)  # as long as many answers take
+            time.sleep(0.005)  # noqa: ASYNC251 -- as long as many answers take
             await anyio.lowlevel.checkpoint()
 
     async def ask() -> None:

@@ -83,10 +83,10 @@ def use_of(
 
     The report has no ids: a key is known by its creation, if no other key has the same.
     """
-    if sum(each.created_at == key.created_at for each in listed) > 1:
-        return None
     mine = [slot for slot in slots if slot.created_at == key.created_at]
     if len(mine) != 1 or isinstance(mine[0].last_use, Unknown):
+        return None
+    if sum(each.created_at == key.created_at for each in listed) > 1:
         return None
     return with_use(key, mine[0].last_use)
 
@@ -129,7 +129,8 @@ def _row(report: CredentialReport, user: IamUser) -> ReportRow | None:
     row = report.users.get(user.arn)
     if row is None or row.created_at is None:
         return None
-    same = row.created_at.replace(microsecond=0) == user.created_at.replace(microsecond=0)
+    mine, theirs = row.created_at, user.created_at
+    same = mine == theirs or mine.replace(microsecond=0) == theirs.replace(microsecond=0)
     return row if same else None
 
 
