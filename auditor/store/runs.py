@@ -54,6 +54,7 @@ _MOST_VALUES = 999
 while the event loop in the other thread wants it as much: so one writes many rows."""
 
 
+@cache
 def _filling(table: str, rows: int) -> str:
     row = f"({', '.join('?' * _COLUMNS[table])})"
     return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- names of ours
@@ -61,8 +62,6 @@ def _filling(table: str, rows: int) -> str:
 
 _place = itemgetter(2, 3, slice(4, 5))
 """What rows of an account are in the order of: user, position, and the rule of a finding."""
-_TOGETHER = {table: _MOST_VALUES // columns for table, columns in _COLUMNS.items()}
-_FILLING = {table: (_filling(table, rows), _filling(table, 1)) for table, rows in _TOGETHER.items()}
 
 
 class SqliteRunStore:
@@ -395,11 +394,10 @@ class SqliteRunStore:
         self._digests[run_id][table.removeprefix("temp."), account_id] = seal.digest_of(in_order)
 
     def _fill(self, table: str, rows: Iterable[Row]) -> None:
-        left, together = iter(rows), _TOGETHER[table]
-        many, one = _FILLING[table]
-        while len(some := list(islice(left, together))) == together:
-            self._connection.execute(many, tuple(chain.from_iterable(some)))
-        self._connection.executemany(one, some)
+        left, together = iter(rows), _MOST_VALUES // _COLUMNS[table]
+        while some := list(islice(left, together)):
+            values = tuple(chain.from_iterable(some))
+            self._connection.execute(_filling(table, len(some)), values)
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         return cursor.rows(self._connection, query, arguments)
