@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore import xform_name
 
+from auditor import fanout
 from auditor.aws.bounds import named
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
@@ -68,14 +69,22 @@ class OrganizationsReader:
             return {named(tag["Key"]): named(tag["Value"]) for tag in listed}
 
     async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
-        async for account in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
-            with failures("organizations:ListAccountsForParent"):
-                found = _account(account, path)
-            yield found
-        below = self._named(
-            "ListOrganizationalUnitsForParent", "OrganizationalUnits", ParentId=parent_id
-        )
-        for unit_id, name in [unit async for unit in below]:
+        accounts: list[Account] = []
+        units: list[tuple[str, str]] = []
+
+        async def list_accounts() -> None:
+            async for one in self._list("ListAccountsForParent", "Accounts", ParentId=parent_id):
+                with failures("organizations:ListAccountsForParent"):
+                    accounts.append(_account(one, path))
+
+        async def list_units() -> None:
+            name, member = "ListOrganizationalUnitsForParent", "OrganizationalUnits"
+            units.extend([unit async for unit in self._named(name, member, ParentId=parent_id)])
+
+        await fanout.together(list_accounts, list_units)
+        for account in accounts:
+            yield account
+        for unit_id, name in units:
             async for account in self._walk(unit_id, f"{path}/{name}"):
                 yield account
 
