@@ -62,10 +62,9 @@ class JudgesAhead:
             begun_at = self._clock.monotonic()
             took = begun_at - max(asked_at, self._ended_at)
             keys = list(islice(judged, _SLICE * self._busy))
-            while self._clock.monotonic() - begun_at < took:
-                some = list(islice(judged, _SLICE))
-                if not some:
-                    break
+            while self._clock.monotonic() - begun_at < took and (
+                some := list(islice(judged, _SLICE))
+            ):
                 keys += some
             self._ended_at = self._clock.monotonic()
         return keys

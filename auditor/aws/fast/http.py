@@ -83,13 +83,11 @@ class Pool:
 
     def _give_up(self, waiting: _Waiting) -> None:
         """Take the turn of a request that failed, or was cancelled, if it still has one."""
-        if waiting.connection is not None:
-            if (
-                waiting.answer.cancelled()
-            ):  # with an answer it was taken back, failed it was dropped
-                self._drop(waiting.connection)
-        elif not waiting.answer.cancelled():
+        cancelled = waiting.answer.cancelled()
+        if waiting.connection is None and not cancelled:
             self._turn_back()
+        elif waiting.connection is not None and cancelled:
+            self._drop(waiting.connection)  # an answer, or an error, has given it back before
 
     async def _opened(self, route: Route) -> Connection:
         connection = await opened(route, self._buffer)

@@ -34,7 +34,6 @@ class Documents:
     def __init__(self) -> None:
         self._known: dict[tuple[Shape, int], list[tuple[_Texts, Read | None]]] = {}
         """By the number of tags: what tells the texts of a markup, and what reads them."""
-        self._number = 0
 
     def read(self, body: bytes, shape: Shape) -> Any:
         """Return what the shape reads of a document; raise as `tree` and the shape do."""
@@ -47,8 +46,7 @@ class Documents:
             if found is not None:
                 return shape.read(tree(body)) if read is None else read(found.groups())
         value = shape.read(tree(body))
-        if self._number < _MOST:
-            self._number += 1
+        if sum(map(len, self._known.values())) < _MOST:
             markup = _split(document)[::2]
             known = self._known.setdefault(alike, [])
             known.append((_texts(markup), _reader(shape, markup)))
