@@ -1,6 +1,6 @@
 """What the operator asks for, parsed and checked once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from typing import TextIO, TypeAlias
 from auditor.aws.connection import Connection
 from auditor.errors import AuditError
 from auditor.formats.stream import ReportStream
+from auditor.formats.templates import compile_ahead
 from auditor.formats.user_template import UserTemplate, read_template
 from auditor.model.finding import Severity
 from auditor.remediation.planner import Planning
@@ -47,6 +48,14 @@ SUFFIXES = {
     "junit": "junit.xml",
 }
 """What the files of formats end in whose name does not say it."""
+
+
+def get_ready(formats: Iterable[str]) -> None:
+    """Do what writing the formats takes before the first row; it need not wait for the rows."""
+    for name in formats:
+        import_module(f"auditor.formats.{name}")
+        compile_ahead(name)
+
 
 DEFAULT_FORMATS = ("html", "json")
 DEFAULT_CONCURRENCY = 60

@@ -99,6 +99,17 @@ async def until_interrupted(work: Work) -> bool:
     return interrupted
 
 
+@asynccontextmanager
+async def meanwhile(work: Callable[[], object]) -> AsyncIterator[None]:
+    """Run `work` in a thread while the context lasts; it is waited for at the end."""
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, work)
+            yield
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
+
+
 @contextmanager
 def shielded() -> Iterator[None]:
     """Let what is inside finish in spite of a cancellation."""

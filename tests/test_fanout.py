@@ -378,9 +378,37 @@ async def test_long_work_is_done_at_once_where_the_network_has_no_pause_anyway()
     assert found == [threading.get_ident()]
 
 
-async def test_what_long_work_raises_is_raised() -> None:
-    def work() -> None:
-        raise LookupError("lost")
+def _lose() -> None:
+    raise LookupError("lost")
 
+
+async def test_what_long_work_raises_is_raised() -> None:
     with pytest.raises(LookupError, match="lost"):
-        await fanout.aside(work)
+        await fanout.aside(_lose)
+
+
+async def test_work_is_done_in_a_thread_while_the_context_lasts_and_waited_for_at_its_end() -> None:
+    met, let_go, done = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        met.set()
+        assert let_go.wait(5)
+        done.append(threading.get_ident())
+
+    async with fanout.meanwhile(work):
+        assert await anyio.to_thread.run_sync(met.wait, 5)
+        before = list(done)
+        let_go.set()
+
+    assert before == []
+    assert len(done) == 1
+    assert done != [threading.get_ident()]
+
+
+async def test_what_work_in_a_context_raises_is_raised_and_so_is_what_the_context_raises() -> None:
+    with pytest.raises(LookupError, match="lost"):
+        async with fanout.meanwhile(_lose):
+            await anyio.sleep(5)
+    with pytest.raises(KeyError, match="own"):
+        async with fanout.meanwhile(dict):
+            raise KeyError("own")

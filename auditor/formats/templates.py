@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def json_batches(rows: Iterable[object], between: str) -> Iterator[Markup]:
         yield Markup(text.decode())  # noqa: S704 -- nothing in it is markup any more
 
 
+@cache
 def environment() -> Environment:
     """Return the environment of every templated format.
 
@@ -124,6 +126,14 @@ def environment() -> Environment:
         count=count,
     )
     return templates
+
+
+def compile_ahead(name: str) -> None:
+    """Compile the templates of a report format, if it has any, so that writing it need not."""
+    templates = environment()
+    for each in templates.list_templates(extensions=["j2"]):
+        if each.startswith("report") and each.endswith(f".{name}.j2"):
+            templates.get_template(each)
 
 
 @pass_eval_context

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from auditor import __version__
+from auditor import __version__, fanout
 from auditor.aws.session import Aws
-from auditor.config import ScanOptions
+from auditor.config import ScanOptions, get_ready
 from auditor.engine.ahead import JudgesAhead
 from auditor.engine.in_process import InProcess
 from auditor.engine.judgement import RunJudge
@@ -105,6 +105,7 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
     async with (
         aws.connect() as caller,
         _auditing(options, aws, run_id=run_id, tally=tally, clock=clock) as auditing,
+        fanout.meanwhile(partial(get_ready, options.formats)),  # AWS is waited for anyway
     ):
         accounts = await resolve(
             include,

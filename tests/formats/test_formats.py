@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import jinja2
 import jsonschema
 import junitparser
 import orjson
@@ -22,10 +23,9 @@ from ocsf_json_schema import (  # type: ignore[import-untyped] # ships none
     get_ocsf_schema,
 )
 
-from auditor.config import FORMATS, report_file
-from auditor.formats import asff
+from auditor.config import FORMATS, get_ready, report_file
+from auditor.formats import asff, templates
 from auditor.formats.stream import ReportStream, Row
-from auditor.formats.templates import HIDDEN
 from auditor.model.finding import finding_id
 
 Make = Callable[..., Row]
@@ -135,6 +135,19 @@ def rendered(name: str, document: ReportStream) -> str:
     return out.getvalue()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_that_was_made_ready_has_nothing_left_to_compile(
+    name: str, whole: ReportStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates.environment.cache_clear()
+    before = rendered(name, whole)
+    templates.environment.cache_clear()
+    get_ready([name])
+    monkeypatch.delattr(jinja2.Environment, "compile")
+
+    assert rendered(name, whole) == before
+
+
 def array(name: str, document: ReportStream) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = orjson.loads(rendered(name, document))
     return rows
@@ -142,7 +155,7 @@ def array(name: str, document: ReportStream) -> list[dict[str, Any]]:
 
 def shown(name: str) -> str:
     """Return a name as the formats show it."""
-    return re.sub(f"[{HIDDEN}]", lambda found: rf"\u{ord(found[0]):04x}", name)
+    return re.sub(f"[{templates.HIDDEN}]", lambda found: rf"\u{ord(found[0]):04x}", name)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -161,7 +174,7 @@ def test_a_whole_report_is_as_it_was(name: str, whole: ReportStream) -> None:
 def test_nothing_in_a_report_is_hidden(name: str, whole: ReportStream) -> None:
     text = rendered(name, whole)
 
-    assert not re.search(f"(?!\n)[{HIDDEN}]", text)
+    assert not re.search(f"(?!\n)[{templates.HIDDEN}]", text)
     assert "🔑 Schlüssel" in text
     assert "k" * 64 in text
 
