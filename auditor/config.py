@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TextIO, TypeAlias
 
 from auditor.aws.connection import Connection
@@ -20,13 +21,24 @@ from auditor.store.plan_file import NAME as PLAN_FILE
 Write: TypeAlias = Callable[[ReportStream, TextIO], None]
 
 
+def _module(name: str) -> ModuleType:
+    return import_module(f"auditor.formats.{name}")
+
+
 def _format(name: str) -> Write:
     """Return what writes a format: its module is imported when it does, as most are not wanted."""
 
     def write(document: ReportStream, out: TextIO) -> None:
-        import_module(f"auditor.formats.{name}").write(document, out)
+        _module(name).write(document, out)
 
     return write
+
+
+def get_ready(formats: Iterable[str]) -> None:
+    """Do what writing the formats takes before the first row; it need not wait for the rows."""
+    for name in formats:
+        _module(name)
+        compile_ahead(name)
 
 
 FORMATS: dict[str, Write] = {
@@ -48,14 +60,6 @@ SUFFIXES = {
     "junit": "junit.xml",
 }
 """What the files of formats end in whose name does not say it."""
-
-
-def get_ready(formats: Iterable[str]) -> None:
-    """Do what writing the formats takes before the first row; it need not wait for the rows."""
-    for name in formats:
-        import_module(f"auditor.formats.{name}")
-        compile_ahead(name)
-
 
 DEFAULT_FORMATS = ("html", "json")
 DEFAULT_CONCURRENCY = 60

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from anyio.abc import TaskGroup
 from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
@@ -24,12 +25,9 @@ _TILT = 0.5
 
 async def together(*works: Work) -> None:
     """Run the works at the same time; the first to fail cancels the rest and is raised."""
-    try:
-        async with anyio.create_task_group() as group:
-            for work in works:
-                group.start_soon(work)
-    except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+    async with _group() as group:
+        for work in works:
+            group.start_soon(work)
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, limit: int) -> None:
@@ -102,12 +100,9 @@ async def until_interrupted(work: Work) -> bool:
 @asynccontextmanager
 async def meanwhile(work: Callable[[], object]) -> AsyncIterator[None]:
     """Run `work` in a thread while the context lasts; it is waited for at the end."""
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(anyio.to_thread.run_sync, work)
-            yield
-    except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+    async with _group() as group:
+        group.start_soon(anyio.to_thread.run_sync, work)
+        yield
 
 
 @contextmanager
@@ -266,6 +261,16 @@ class Share:
 
     async def __aexit__(self, *_: object) -> None:
         self._bound.free(self)
+
+
+@asynccontextmanager
+async def _group() -> AsyncIterator[TaskGroup]:
+    """Give a task group that raises the failure which ended it, and no group of failures."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

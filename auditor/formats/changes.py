@@ -6,7 +6,7 @@ from typing import TextIO
 
 from auditor.formats.overview import by_severity
 from auditor.formats.stream import ChangesStream, ReportStream, Row
-from auditor.formats.templates import count, environment, instant, number
+from auditor.formats.templates import count, instant, number, reports
 from auditor.model.changes import Change
 from auditor.model.finding import Severity
 
@@ -37,7 +37,7 @@ class Listing:
 
 def write_json(document: ReportStream, out: TextIO) -> None:
     """Write `document.Difference`, holding a few rows of it at a time."""
-    template = environment().get_template("report/difference.json.j2")
+    template = reports().get_template("report/difference.json.j2")
     for text in template.generate(document=document, changes=document.changes()):
         out.write(text)
 

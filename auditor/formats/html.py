@@ -27,7 +27,7 @@ from auditor.formats.overview import (
     worst,
 )
 from auditor.formats.stream import ChangesStream, ReportStream, Row
-from auditor.formats.templates import environment, source
+from auditor.formats.templates import reports, source
 from auditor.model.identity import ROOT_USER_NAME
 
 SCRIPTS = tuple(f"report/{name}.js" for name in ("data", "address", "table", "list", "page"))
@@ -43,7 +43,7 @@ _of_use = itemgetter("state", "at", "service", "region", "reason")
 
 def write(document: ReportStream, out: TextIO) -> None:
     """Write `document` to `out` as one HTML page, a few rows at a time."""
-    templates = environment()
+    templates = reports()
     for text in templates.get_template("report.html.j2").generate(_page(document, templates)):
         out.write(text)
 

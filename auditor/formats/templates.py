@@ -99,9 +99,8 @@ def json_batches(rows: Iterable[object], between: str) -> Iterator[Markup]:
         yield Markup(text.decode())  # noqa: S704 -- nothing in it is markup any more
 
 
-@cache
 def environment() -> Environment:
-    """Return the environment of every templated format.
+    """Return a new environment for our own templates.
 
     Templates named `*.html.j2` escape every expression, and show hidden characters of it, whether
     or not they say so. A name that the document lacks is an error, not an empty string.
@@ -128,9 +127,15 @@ def environment() -> Environment:
     return templates
 
 
+@cache
+def reports() -> Environment:
+    """Return the one environment of the reports: it keeps what it compiled."""
+    return environment()
+
+
 def compile_ahead(name: str) -> None:
     """Compile the templates of a report format, if it has any, so that writing it need not."""
-    templates = environment()
+    templates = reports()
     for each in templates.list_templates(extensions=["j2"]):
         if each.startswith("report") and each.endswith(f".{name}.j2"):
             templates.get_template(each)

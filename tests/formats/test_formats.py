@@ -24,8 +24,9 @@ from ocsf_json_schema import (  # type: ignore[import-untyped] # ships none
 )
 
 from auditor.config import FORMATS, get_ready, report_file
-from auditor.formats import asff, templates
+from auditor.formats import asff
 from auditor.formats.stream import ReportStream, Row
+from auditor.formats.templates import HIDDEN, reports
 from auditor.model.finding import finding_id
 
 Make = Callable[..., Row]
@@ -139,9 +140,9 @@ def rendered(name: str, document: ReportStream) -> str:
 def test_a_format_that_was_made_ready_has_nothing_left_to_compile(
     name: str, whole: ReportStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    templates.environment.cache_clear()
+    reports.cache_clear()
     before = rendered(name, whole)
-    templates.environment.cache_clear()
+    reports.cache_clear()
     get_ready([name])
     monkeypatch.delattr(jinja2.Environment, "compile")
 
@@ -155,7 +156,7 @@ def array(name: str, document: ReportStream) -> list[dict[str, Any]]:
 
 def shown(name: str) -> str:
     """Return a name as the formats show it."""
-    return re.sub(f"[{templates.HIDDEN}]", lambda found: rf"\u{ord(found[0]):04x}", name)
+    return re.sub(f"[{HIDDEN}]", lambda found: rf"\u{ord(found[0]):04x}", name)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -174,7 +175,7 @@ def test_a_whole_report_is_as_it_was(name: str, whole: ReportStream) -> None:
 def test_nothing_in_a_report_is_hidden(name: str, whole: ReportStream) -> None:
     text = rendered(name, whole)
 
-    assert not re.search(f"(?!\n)[{templates.HIDDEN}]", text)
+    assert not re.search(f"(?!\n)[{HIDDEN}]", text)
     assert "🔑 Schlüssel" in text
     assert "k" * 64 in text
 
