@@ -7,6 +7,7 @@ import anyio
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from auditor.aws.fast.connection import Answer, Asked, Inbox
 from auditor.aws.fast.http import Pool, Route
 from tests.aws.wire import Spoken, http, listening, readers
 
@@ -129,6 +130,33 @@ async def test_the_next_is_sent_though_nobody_has_read_the_answer_yet() -> None:
             held.answer()
 
         assert order == ["second sent", "first read", "second read"]
+
+
+async def test_answers_that_come_together_are_handed_over_in_their_order_and_not_all_at_once() -> (
+    None
+):
+    inbox, asked = Inbox(1), [_asked() for _ in range(8)]
+    for at, each in enumerate(asked):
+        inbox.hand_over(each, Answer(200 + at, None, b""))
+    asked[1].cancel()
+
+    done: list[int] = []
+    while len(done) < 5 and (not done or done[-1] < 8):
+        await asyncio.sleep(0)  # all that is ready runs once, as what comes from the network does
+        done.append(sum(each.done() for each in asked))
+
+    assert done == [3, 6, 8]
+    assert [each.result() for each in asked if not each.cancelled()] == [
+        Answer(200 + at, None, b"") for at in (0, 2, 3, 4, 5, 6, 7)
+    ]
+    last = _asked()
+    inbox.hand_over(last, Answer(299, None, b""))
+    with anyio.fail_after(5):
+        assert await last == Answer(299, None, b"")
+
+
+def _asked() -> Asked:
+    return asyncio.get_running_loop().create_future()
 
 
 async def test_who_is_cancelled_in_line_takes_nobodys_turn() -> None:

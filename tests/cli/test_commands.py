@@ -125,3 +125,22 @@ def test_help_loads_neither_the_sdk_nor_the_policies() -> None:
     )
 
     assert lines_of(script)[-1] == "[]"
+
+
+def test_no_certificates_are_loaded_with_the_commands_and_none_but_ours_are_trusted_later() -> None:
+    script = (
+        "import os\n"
+        "os.environ.pop('SSL_CERT_DIR', None)\n"
+        "os.environ['SSL_CERT_FILE'] = 'mine.pem'\n"
+        "from auditor.cli.lazy import load\n"
+        "load('scan')\n"
+        "from aiohttp import connector\n"
+        "theirs = connector._SSL_CONTEXT_VERIFIED\n"
+        "print(len(theirs.get_ca_certs()), theirs.verify_mode.name)\n"
+        "print(os.environ['SSL_CERT_FILE'], 'SSL_CERT_DIR' in os.environ)\n"
+        "from botocore.httpsession import get_cert_path\n"
+        "from auditor.aws.tls import trusting\n"
+        "print(len(trusting(get_cert_path(True)).get_ca_certs()) > 0)\n"
+    )
+
+    assert lines_of(script) == ["0 CERT_REQUIRED", "mine.pem False", "True"]

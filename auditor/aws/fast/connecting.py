@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import mask_proxy_url
 
-from auditor.aws.fast.connection import Connection
+from auditor.aws.fast.connection import Connection, Inbox
 
 _LARGEST_HEAD = 64 * 1024
 
@@ -54,14 +54,11 @@ class Route:
     """Seconds without a byte."""
 
 
-async def opened(route: Route, buffer: bytearray) -> Connection:
-    """Return a new connection; raise the SDK's error for what prevents one.
-
-    It reads into the buffer.
-    """
+async def opened(route: Route, inbox: Inbox) -> Connection:
+    """Return a new connection that reads into `inbox`; raise the SDK's error if it can't be."""
 
     def connection() -> Connection:
-        return Connection(route.url, route.read_timeout, buffer)
+        return Connection(route.url, route.read_timeout, inbox)
 
     try:
         with anyio.fail_after(route.connect_timeout):

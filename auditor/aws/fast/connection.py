@@ -1,6 +1,7 @@
 """One connection: a request is written, its answer is read, and it may be used again."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, cast
 
@@ -17,6 +18,9 @@ from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 
 _LARGEST_HEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
+_AT_ONCE = 3
+"""Answers handed over between two looks at what came from the network: to work on one takes three
+times as long as to read it and to send the next request."""
 
 
 class Answer(NamedTuple):
@@ -32,18 +36,47 @@ Asked: TypeAlias = asyncio.Future[Answer | None]
 """What waits for an answer; None is for whoever makes it, and never set here."""
 
 
+class Inbox:
+    """Where connections of one event loop read, and hand over what they read.
+
+    Bytes are read into one buffer: what asyncio allocates for each read by itself, a quarter of a
+    megabyte, can cost more than reading an answer and parsing it. Answers that come together are
+    handed over a few at a time: what else came is read in between, and the next requests are sent.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Read `size` bytes at once."""
+        self.buffer = memoryview(bytearray(size))
+        self._read: deque[tuple[Asked, Answer]] = deque()
+
+    def hand_over(self, asked: Asked, answer: Answer) -> None:
+        """Give an answer to who waits for it, after those that were read before."""
+        self._read.append((asked, answer))
+        if len(self._read) == 1:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        asyncio.get_running_loop().call_soon(self._hand_over_some)
+
+    def _hand_over_some(self) -> None:
+        for _ in range(min(_AT_ONCE, len(self._read))):
+            asked, answer = self._read.popleft()
+            if not asked.done():
+                asked.set_result(answer)
+        if self._read:
+            self._go_on()
+
+
 class Connection(asyncio.BufferedProtocol):
     """An open connection; `url` is named in what it raises, the SDK's own errors.
 
     One request at a time. `read_timeout` is in seconds without a byte; a whole answer may take
-    `ANSWER_READ_TIMEOUTS` times as long. Bytes are read into `buffer`, which connections of the
-    same event loop can share: what asyncio allocates for each read by itself, a quarter of a
-    megabyte, can cost more than reading an answer and parsing it.
+    `ANSWER_READ_TIMEOUTS` times as long.
     """
 
-    def __init__(self, url: str, read_timeout: float, buffer: bytearray) -> None:
+    def __init__(self, url: str, read_timeout: float, inbox: Inbox) -> None:
         self._url = url
-        self._buffer = memoryview(buffer)
+        self._inbox = inbox
         self._read_timeout = read_timeout
         self._longest = (ANSWER_READ_TIMEOUTS - 1) * read_timeout
         self._loop = asyncio.get_running_loop()
@@ -75,6 +108,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.write(request)
 
+    def owes(self, answer: Asked) -> bool:
+        """Whether it is still to come from here: what is read may not have been handed over yet."""
+        return self._waiting is answer
+
     def abort(self) -> None:
         """Close at once; what is waited for is no longer."""
         self.reusable = False
@@ -96,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
-        return self._buffer
+        return self._inbox.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Read on; what nobody asked for ends the connection."""
@@ -107,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._in_body:
             self._head_size += nbytes
         try:
-            self._parser.feed_data(self._buffer[:nbytes])
+            self._parser.feed_data(self._inbox.buffer[:nbytes])
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(HTTPClientError(error=error))
             return
@@ -172,8 +209,8 @@ class Connection(asyncio.BufferedProtocol):
         answer = Answer(self._parser.get_status_code(), self._retry_after, b"".join(self._body))
         self._begin()
         waiting = self._taken()
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+        if waiting is not None:
+            self._inbox.hand_over(waiting, answer)
 
     def _fail(self, error: Exception) -> None:
         self.reusable = False

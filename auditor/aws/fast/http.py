@@ -12,13 +12,13 @@ from typing import cast
 
 from auditor import fanout
 from auditor.aws.fast.connecting import Route, opened
-from auditor.aws.fast.connection import Answer, Asked, Connection
+from auditor.aws.fast.connection import Answer, Asked, Connection, Inbox
 
 __all__ = ["Answer", "Pool", "Route"]
 
 _LONGEST_IDLE = 12.0
 """Seconds after which an idle connection is not used again, as in the SDK."""
-_BUFFER = 64 * 1024
+_READ = 64 * 1024
 """Bytes read at once."""
 
 
@@ -45,7 +45,7 @@ class Pool:
         self._line: deque[_Waiting] = deque()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._open: set[Connection] = set()
-        self._buffer = bytearray(_BUFFER)
+        self._inbox = Inbox(_READ)
 
     async def post(self, route: Route, request: bytes) -> Answer:
         """Send a whole request and return the answer; raise what the SDK raises.
@@ -83,14 +83,14 @@ class Pool:
 
     def _give_up(self, waiting: _Waiting) -> None:
         """Take the turn of a request that failed, or was cancelled, if it still has one."""
-        cancelled = waiting.answer.cancelled()
-        if waiting.connection is None and not cancelled:
-            self._turn_back()
-        elif waiting.connection is not None and cancelled:
-            self._drop(waiting.connection)  # an answer, or an error, has given it back before
+        if waiting.connection is None:
+            if not waiting.answer.cancelled():
+                self._turn_back()
+        elif waiting.connection.owes(waiting.answer):
+            self._drop(waiting.connection)  # an answer, or an error, would have given it back
 
     async def _opened(self, route: Route) -> Connection:
-        connection = await opened(route, self._buffer)
+        connection = await opened(route, self._inbox)
         connection.at_end = partial(self._take_back, connection, route)
         self._open.add(connection)
         return connection
