@@ -158,7 +158,8 @@ class Bound:
     expected but not open yet: what a hanging account had taken it would not give back.
 
     The older a share, the larger its part: accounts of one size, begun together, would end together
-    as well, and no call be made while the next ones are begun.
+    as well, and no call be made while the next ones are begun. What a share that comes to its end
+    does not need any more, the others may have.
     """
 
     def __init__(self, total: int, *, expected: int = 1) -> None:
@@ -216,6 +217,12 @@ class Bound:
             else:
                 idle += 1
 
+    def end(self, share: "Share") -> None:
+        """Share out what a share has, and can't use up any more."""
+        share.ending = True
+        self._share_out()
+        self.grant()
+
     def free(self, share: "Share") -> None:
         """Take one place back."""
         self._busy -= 1
@@ -227,9 +234,13 @@ class Bound:
         share.busy += 1
 
     def _share_out(self) -> None:
-        """Set the parts, which come to the total: straight down from the oldest share's."""
-        number = max(1, self._expected, len(self._by_age))
-        for younger_than, share in enumerate(self._by_age):
+        """Set the parts, which come to the total: straight down from the oldest share's.
+
+        A share that comes to its end keeps what it had.
+        """
+        going_on = [share for share in self._by_age if not share.ending]
+        number = max(1, self._expected, len(going_on))
+        for younger_than, share in enumerate(going_on):
             tilt = _TILT * (1 - 2 * younger_than / (number - 1)) if number > 1 else 0.0
             share.part = ceil(self._total / number * (1 + tilt))
 
@@ -240,7 +251,12 @@ class Share:
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
         self.busy = self.part = 0
+        self.ending = False
         self.waiting: deque[asyncio.Future[None]] = deque()
+
+    def end(self) -> None:
+        """Leave to others what these calls leave free: hardly any are to come."""
+        self._bound.end(self)
 
     async def __aenter__(self) -> None:
         if not self.waiting and self._bound.take(self):

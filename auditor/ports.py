@@ -184,7 +184,7 @@ class RunStore(Protocol):
         ...
 
     def judge_ahead(self, run_id: str, judged: Sequence[JudgedKey]) -> None:
-        """Keep what the policies said of some accounts until `record` takes it."""
+        """Commit what the policies said of some accounts; it counts once `record` is done."""
         ...
 
     def record(

@@ -214,6 +214,41 @@ async def test_when_the_oldest_share_ends_the_next_one_has_its_part() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_what_a_share_leaves_that_comes_to_its_end_others_may_have() -> None:
+    bound = fanout.Bound(4, expected=2)
+    answered = anyio.Event()
+
+    async def hang(share: fanout.Share) -> None:
+        async with share:
+            await anyio.sleep_forever()
+
+    async def be_answered(share: fanout.Share) -> None:
+        async with share:
+            await answered.wait()
+
+    async with bound.share() as older, bound.share() as younger, anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(be_answered, older)
+        group.start_soon(hang, older)
+        for _ in range(9):
+            group.start_soon(hang, younger)
+        await anyio.wait_all_tasks_blocked()
+        assert (older.busy, younger.busy) == (3, 1)
+
+        older.end()
+        await anyio.wait_all_tasks_blocked()
+        assert (older.busy, younger.busy) == (3, 1), "what is under way keeps its place"
+
+        answered.set()
+        await anyio.wait_all_tasks_blocked()
+        assert (older.busy, younger.busy) == (1, 3)
+
+        group.start_soon(hang, older)
+        await anyio.wait_all_tasks_blocked()
+        assert (older.busy, younger.busy) == (1, 3), "and all together are no more than the bound"
+        group.cancel_scope.cancel()
+
+
 async def test_one_share_alone_may_use_the_whole_bound() -> None:
     bound = fanout.Bound(3)
     inside = 0

@@ -84,6 +84,11 @@ class InProcess:
         try:
             async with self._bound.share() as share, self._sessions.open(account) as opened:
                 _log.info("%s: reading, via %s", account.id, opened.role_arn or opened.via)
+
+                def all_begun() -> None:
+                    share.end()
+                    makes_room()
+
                 reading = AccountReading(
                     account,
                     opened,
@@ -92,7 +97,7 @@ class InProcess:
                     tally=counts,
                     clock=self._clock,
                     from_report=self._from_report,
-                    all_begun=makes_room,
+                    all_begun=all_begun,
                 )
                 await reading.read()
             if reading.refused_credentials:

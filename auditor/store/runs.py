@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -47,17 +47,21 @@ _STALE = timedelta(days=1)
 """After which a run of another machine that left its lease behind may be resumed."""
 _AT_ONCE = 100
 """Judged keys held in memory, to be written together."""
-_COLUMNS = {"user": 8, "access_key": 13, "temp.judged_key": 6, "temp.finding": 17}
+_COLUMNS = {"user": 8, "access_key": 13, "judged_key": 6, "finding": 17}
 """Of the tables with many rows, all of them: their rows are tuples in the schema's order."""
 _MOST_VALUES = 999
 """Of one statement, for any SQLite. Around each it gives the interpreter away and waits for it,
 while the event loop in the other thread wants it as much: so one writes many rows."""
 
 
+_OF_KEYS = ("judged_key", "finding")
+"""The tables of a judgement with rows for each account, kept account by account."""
+
+
 @cache
-def _filling(table: str, rows: int) -> str:
+def _filling(schema: str, table: str, rows: int) -> str:
     row = f"({', '.join('?' * _COLUMNS[table])})"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- names of ours
+    return f"INSERT INTO {schema}.{table} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- names of ours
 
 
 _place = itemgetter(2, 3, slice(4, 5))
@@ -70,8 +74,8 @@ class SqliteRunStore:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
         self._connection = open_database(path, create=create)
-        self._ahead = False
-        """Whether the scratch tables have a part of what is to be recorded."""
+        self._ahead: dict[str, set[str]] = defaultdict(set)
+        """The accounts of a run that have what is to be recorded of them."""
         self._digests: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
         """Of the rows of an account in a table, as this process wrote them, by run."""
 
@@ -114,10 +118,7 @@ class SqliteRunStore:
         with self._transaction():
             seal.unseal(self._connection, run_id)
             for table in ("user", "access_key"):
-                self._connection.execute(
-                    f"DELETE FROM {table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
-                    (run_id, account_id),
-                )
+                self._delete(table, run_id, account_id)
             users = (user_row(run_id, account_id, user.identity) for user in inventory.users)
             keys = (key_rows(run_id, account_id, user) for user in inventory.users)
             self._fill_account(run_id, account_id, "user", users)
@@ -185,31 +186,35 @@ class SqliteRunStore:
             )
 
     def judge_ahead(self, run_id: str, judged: Sequence[JudgedKey]) -> None:
-        """Keep what the policies said of some accounts, whole, until `record` takes it."""
-        with self._transaction("BEGIN"):
-            if not self._ahead:
-                self._make_scratch()
+        """Commit what the policies said of some accounts, whole; it counts once `record` is done.
+
+        Raises AuditError where that can't be.
+        """
+        with self._transaction():
+            seal.unseal(self._connection, run_id)
             for account_id, keys in groupby(judged, key=lambda key: key.account_id):
-                self._fill_judged_account(run_id, account_id, list(keys))
-        self._ahead = True
+                for table, rows in _judged_rows(run_id, list(keys)).items():
+                    self._delete(table, run_id, account_id)
+                    self._fill_account(run_id, account_id, table, rows)
+        self._ahead[run_id] |= {key.account_id for key in judged}
 
     def record(
         self, run_id: str, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
     ) -> None:
         """Commit what the policies said, in one transaction, in place of an earlier judgement.
 
-        That is what was kept ahead, and `judged`. Judging fills scratch tables first, so the file
-        is locked for the copying alone.
+        That is what was committed ahead, and `judged`. Judging fills scratch tables first, so the
+        file is locked for the copying alone.
         """
         self._judge_into_scratch(run_id, judged, results)
         with self._transaction():
+            self._delete_judgement(run_id, but_of=self._ahead[run_id])
             for table in JUDGEMENT:
-                self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
                 self._connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
             self._connection.execute("UPDATE main.run SET judged = 1 WHERE id = ?", (run_id,))
             seal.seal(self._connection, run_id, self._digests.pop(run_id, seal.NONE_KNOWN))
+        self._ahead.pop(run_id)
         self._drop_scratch()
-        self._ahead = False
 
     def rejudge(
         self, run: Run, judged: Iterator[JudgedKey], results: Callable[[], RunResults]
@@ -226,23 +231,31 @@ class SqliteRunStore:
     ) -> None:
         """Fill temporary tables, which stand before the file's own of the same name."""
         with self._transaction("BEGIN"):
-            if not self._ahead:
-                self._make_scratch()
+            self._make_scratch()
             while keys := list(islice(judged, _AT_ONCE)):
-                self._fill_judged(run_id, keys)
+                for table, rows in _judged_rows(run_id, keys).items():
+                    self._fill("temp", table, rows)
             found = results()
             for result in found.controls:
                 self._record_control(run_id, result)
             for exemption in found.exemptions:
                 self._insert("temp.exemption", exemption_row(run_id, exemption))
 
-    def _fill_judged(self, run_id: str, keys: Sequence[JudgedKey]) -> None:
-        for table, rows in _judged_rows(run_id, keys).items():
-            self._fill(table, rows)
+    def _delete_judgement(self, run_id: str, *, but_of: Set[str]) -> None:
+        rows = self._connection.execute("SELECT id FROM account WHERE run_id = ?", (run_id,))
+        others = [account_id for (account_id,) in rows.fetchall() if account_id not in but_of]
+        for table in JUDGEMENT:
+            if table in _OF_KEYS:
+                for account_id in others:
+                    self._delete(table, run_id, account_id)
+            else:
+                self._connection.execute(f"DELETE FROM main.{table} WHERE run_id = ?", (run_id,))  # noqa: S608
 
-    def _fill_judged_account(self, run_id: str, account_id: str, keys: Sequence[JudgedKey]) -> None:
-        for table, rows in _judged_rows(run_id, keys).items():
-            self._fill_account(run_id, account_id, table, rows)
+    def _delete(self, table: str, run_id: str, account_id: str) -> None:
+        self._connection.execute(
+            f"DELETE FROM main.{table} WHERE run_id = ? AND account_id = ?",  # noqa: S608
+            (run_id, account_id),
+        )
 
     def _make_scratch(self) -> None:
         self._drop_scratch()
@@ -390,14 +403,14 @@ class SqliteRunStore:
     def _fill_account(self, run_id: str, account_id: str, table: str, rows: Iterable[Row]) -> None:
         """Write all rows of an account in a table, in the order of their keys, and digest them."""
         in_order = sorted(rows, key=_place)
-        self._fill(table, in_order)
-        self._digests[run_id][table.removeprefix("temp."), account_id] = seal.digest_of(in_order)
+        self._fill("main", table, in_order)
+        self._digests[run_id][table, account_id] = seal.digest_of(in_order)
 
-    def _fill(self, table: str, rows: Iterable[Row]) -> None:
+    def _fill(self, schema: str, table: str, rows: Iterable[Row]) -> None:
         left, together = iter(rows), _MOST_VALUES // _COLUMNS[table]
         while some := list(islice(left, together)):
             values = tuple(chain.from_iterable(some))
-            self._connection.execute(_filling(table, len(some)), values)
+            self._connection.execute(_filling(schema, table, len(some)), values)
 
     def _select(self, query: str, *arguments: object) -> Iterator[sqlite3.Row]:
         return cursor.rows(self._connection, query, arguments)
@@ -411,8 +424,8 @@ def _judged_rows(run_id: str, keys: Sequence[JudgedKey]) -> Mapping[str, Iterabl
     known = (key for key in keys if key.position is not None)
     findings = (finding_rows(run_id, key) for key in keys)
     return {
-        "temp.judged_key": (judged_row(run_id, key) for key in known),
-        "temp.finding": chain.from_iterable(findings),
+        "judged_key": (judged_row(run_id, key) for key in known),
+        "finding": chain.from_iterable(findings),
     }
 
 

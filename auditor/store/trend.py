@@ -39,7 +39,8 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
     found = {
         run_id: dict(zip(_LEVELS, counts, strict=True))
         for run_id, *counts in connection.execute(
-            f"SELECT run_id, {_OPEN} FROM main.finding WHERE status = 'open' GROUP BY run_id"  # noqa: S608 -- names of ours
+            f"SELECT run_id, {_OPEN} FROM main.finding WHERE status = 'open'"  # noqa: S608 -- names of ours
+            " AND run_id IN (SELECT id FROM main.run WHERE judged) GROUP BY run_id"
         )
     }
     told: list[Row] = []

@@ -149,10 +149,21 @@ async def test_answers_that_come_together_are_handed_over_in_their_order_and_not
     assert [each.result() for each in asked if not each.cancelled()] == [
         Answer(200 + at, None, b"") for at in (0, 2, 3, 4, 5, 6, 7)
     ]
+
     last = _asked()
     inbox.hand_over(last, Answer(299, None, b""))
     with anyio.fail_after(5):
         assert await last == Answer(299, None, b"")
+
+
+async def test_where_many_answers_wait_more_are_handed_over_at_once() -> None:
+    inbox, asked = Inbox(1), [_asked() for _ in range(60)]
+    for each in asked:
+        inbox.hand_over(each, Answer(200, None, b""))
+
+    await asyncio.sleep(0)
+
+    assert sum(each.done() for each in asked) == 15
 
 
 def _asked() -> Asked:

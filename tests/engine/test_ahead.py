@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +23,7 @@ from auditor.model.unknown import Unknown
 from auditor.policy.compiled import CompiledPolicy
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
+from auditor.store.trend import trend
 from auditor.wiring.policies import load_policies
 from tests.builders import (
     NOW,
@@ -197,6 +199,26 @@ async def test_a_scan_that_is_judged_again_forgets_what_was_judged_ahead(
     again = recorded(store, judge_of(store, [EXEMPT]))
 
     assert {each["rule_id"] for each in again["findings"]} == {"old"}
+
+
+async def test_what_was_judged_ahead_counts_once_the_run_is_recorded(
+    store: SqliteRunStore, tmp_path: Path
+) -> None:
+    begin(store)
+    judges = JudgesAhead(judge_of(store, BASELINE), store, "run-1", FakeClock())
+    await judges.take(INVENTORIES[0], fanout.Writer())
+
+    [run] = trend(store.connection)
+    assert (run["judged"], run["open"]) == (False, 0)
+    assert not store.judged("run-1")
+
+    store.close()  # as where the process ends: the next one judges all accounts
+    after = SqliteRunStore(tmp_path / "iamaudit.db")
+    again = recorded(after, judge_of(after, [EXEMPT]))
+    after.close()
+
+    assert {each["rule_id"] for each in again["findings"]} == {"old"}
+    assert {each["account_id"] for each in again["findings"]} >= {"1" * 12, "2" * 12}
 
 
 @pytest.mark.parametrize(("network", "slices"), [(0.0, 20), (0.01, 7), (1.0, 1)])
