@@ -218,7 +218,7 @@ class Bound:
                 idle += 1
 
     def end(self, share: "Share") -> None:
-        """Share out what a share has, and can't use up any more."""
+        """Let the others have what a share leaves free from now on."""
         share.ending = True
         self._share_out()
         self.grant()
@@ -255,7 +255,7 @@ class Share:
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     def end(self) -> None:
-        """Leave to others what these calls leave free: hardly any are to come."""
+        """Let the other shares have what this one leaves free: hardly any calls are to come."""
         self._bound.end(self)
 
     async def __aenter__(self) -> None:

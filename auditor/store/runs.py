@@ -49,13 +49,11 @@ _AT_ONCE = 100
 """Judged keys held in memory, to be written together."""
 _COLUMNS = {"user": 8, "access_key": 13, "judged_key": 6, "finding": 17}
 """Of the tables with many rows, all of them: their rows are tuples in the schema's order."""
+_BY_ACCOUNT = frozenset({"judged_key", "finding"})
+"""The tables of a judgement that are written account by account."""
 _MOST_VALUES = 999
 """Of one statement, for any SQLite. Around each it gives the interpreter away and waits for it,
 while the event loop in the other thread wants it as much: so one writes many rows."""
-
-
-_OF_KEYS = ("judged_key", "finding")
-"""The tables of a judgement with rows for each account, kept account by account."""
 
 
 @cache
@@ -245,7 +243,7 @@ class SqliteRunStore:
         rows = self._connection.execute("SELECT id FROM account WHERE run_id = ?", (run_id,))
         others = [account_id for (account_id,) in rows.fetchall() if account_id not in but_of]
         for table in JUDGEMENT:
-            if table in _OF_KEYS:
+            if table in _BY_ACCOUNT:
                 for account_id in others:
                     self._delete(table, run_id, account_id)
             else:
