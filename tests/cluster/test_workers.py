@@ -95,13 +95,14 @@ def scheduler(fake: Served, *options: str) -> Iterator[str]:
             with subprocess.Popen(
                 [dask, "worker", address, "--nthreads", "4", "--no-dashboard", "--no-nanny"],
                 env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                **quiet,  # type: ignore[call-overload]
             ) as worker:
                 try:
+                    next(line for line in worker.stderr if "Registered to:" in line)
                     yield address
                 finally:  # else a test that fails would wait for both for ever
                     worker.terminate()
+                    worker.communicate()
         finally:
             leader.terminate()
             leader.communicate()
