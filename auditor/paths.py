@@ -2,7 +2,10 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
+
+from auditor.errors import AuditError
 
 _LARGEST = 4 * 1024 * 1024
 """Of a policy, a list of accounts, a file of settings, a template."""
@@ -32,3 +35,24 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
     if len(content) > largest:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return content
+
+
+def check_private(path: Path, found: os.stat_result) -> None:
+    """Raise AuditError unless nobody but this user and root can change what is at `path`.
+
+    `found` is the state of the opened file or folder, so that nobody can swap it in between. A
+    folder that others may write to passes with the sticky bit, as /tmp: who owns what lies in it
+    is checked by itself.
+    """
+    owner = found.st_uid
+    if owner not in {os.geteuid(), 0}:
+        raise AuditError(
+            f"{path} belongs to another user (uid {owner})",
+            hint="work on a copy of your own, or run iamaudit as that user",
+        )
+    shared = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not shared:
+        raise AuditError(
+            f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint=f"chmod go-w {path}, after making sure that what is in it is yours",
+        )
