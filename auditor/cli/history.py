@@ -30,8 +30,9 @@ def history(
 ) -> None:
     """List the stored runs; with RUN, every line of the journal about its plans.
 
-    Each run comes with its open findings and the change to the finished run before; with --json it
-    has its digest, too, which is also in its report.json.
+    Each run comes with its open findings and the change to the finished run before; a run that was
+    not judged has none to show. With --json it has its digest, too, which is also in its
+    report.json.
     """
     file = store or output / STORE
     if run is None:
@@ -77,6 +78,14 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
         console.print(
             "* other accounts were read whole, or other policies judged, than in the run before"
         )
+    unjudged = [str(each["id"]) for each in found if not each["judged"]]
+    if unjudged:
+        console.print(
+            f"not judged: {', '.join(unjudged)}; `iamaudit report --run ID` judges a run by its"
+            " policies, with --policy by others",
+            markup=False,
+            soft_wrap=True,
+        )
     unsealed = [str(each["id"]) for each in found if each["judged"] and not each["digest"]]
     if unsealed:
         console.print(f"unsealed, judged by an older version: {', '.join(unsealed)}", markup=False)
@@ -85,6 +94,8 @@ def _show_runs(file: Path, *, as_json: bool) -> None:
 def _open(run: Row, level: Severity | None = None) -> str:
     """Return how many findings are open, and the change to the run before."""
     sizes, changes = run["open_by_severity"], run["change"]
+    if sizes is None:
+        return "not judged" if level is None else "-"
     size = run["open"] if level is None else sizes[level]
     if changes is None:
         return str(size)

@@ -65,6 +65,12 @@ def report(
         since=baseline,
         mask_keys=mask_keys,
     ) as again:
+        if again.newer_unjudged is not None:
+            typer.echo(
+                f"Run {again.newer_unjudged} is newer, and was not judged;"
+                f" `iamaudit report --run {again.newer_unjudged}` judges it.",
+                err=True,
+            )
         if to_stdout:
             writes = [*(FORMATS[name] for name in formats), *(one.write for one in templates)]
             writes[0](again.document, sys.stdout)

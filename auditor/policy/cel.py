@@ -80,12 +80,14 @@ class Unbound:
 class Condition:
     """A compiled boolean expression."""
 
-    __slots__ = ("_expression", "facts", "text")
+    __slots__ = ("_expression", "facts", "place", "text")
 
-    def __init__(self, text: str, expression: Any, facts: frozenset[str]) -> None:
+    def __init__(self, text: str, expression: Any, facts: frozenset[str], place: str = "") -> None:
         self.text = text
         self.facts = facts
         """The declared names it looks at."""
+        self.place = place
+        """Where it stands, as `file:line:column`; empty for one that is in no file."""
         self._expression = expression
 
     def decide(self, facts: "Activation") -> bool | Unbound:
@@ -203,8 +205,11 @@ class Environment:
         self.native = _native(self.names)
         self._without: dict[str, Any] = {}
 
-    def compile(self, text: str) -> Condition:
-        """Return the condition; raise CelSyntaxError with every problem and its place."""
+    def compile(self, text: str, *, place: str = "") -> Condition:
+        """Return the condition; raise CelSyntaxError with every problem and its place.
+
+        `place` is where the text stands, for messages.
+        """
         if growth(text) > _MOST_GROWTH:
             problem = CelProblem(
                 line=1, column=1, message="its loops multiply what they go through"
@@ -220,7 +225,7 @@ class Environment:
                 line=1, column=1, message=f"a condition must be true or false, not a {found}"
             )
             raise CelSyntaxError((problem,))
-        return Condition(text, expression, self._used(text))
+        return Condition(text, expression, self._used(text), place)
 
     def of_type(self, *types: FactType) -> frozenset[str]:
         """Return the names of these types."""

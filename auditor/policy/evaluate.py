@@ -119,18 +119,18 @@ def rules_that_root_keys_could_break(
     def could_break(rule: CompiledRule) -> bool:
         values = {**known, **rule.values[ROOT_CLASS]}
         activation = Activation(policy.environment, values)
-        return _decide(policy, rule.id, rule.when, activation) is not False
+        return _decide(policy, f"rule {rule.id!r}", rule.when, activation) is not False
 
     return [rule for rule in policy.rules if could_break(rule)]
 
 
 def _decide(
-    policy: CompiledPolicy, name: str, condition: Condition, activation: Activation
+    policy: CompiledPolicy, what: str, condition: Condition, activation: Activation
 ) -> bool | Unbound:
     try:
         return condition.decide(activation)
     except CelEvaluationError as error:
-        raise _broken(name, policy.stamp.id, str(error)) from None
+        raise _broken(what, policy.stamp.id, condition, str(error)) from None
 
 
 class Judge:
@@ -156,9 +156,10 @@ class Judge:
         for each, answer in zip(self._policy.classes, answers, strict=True):
             decided: bool | Unbound | None = answer
             if decided is None:
-                decided = _decide(self._policy, each.name, each.when, activation)
+                what = f"class {each.name!r}"
+                decided = _decide(self._policy, what, each.when, activation)
             if isinstance(decided, Unbound):
-                missing = missing or self._why(each.name, decided)
+                missing = missing or self._why(f"class {each.name!r}", each.when, decided)
                 possible.append(each.name)
             elif decided:
                 return [*possible, each.name], missing
@@ -208,12 +209,13 @@ class Judge:
     ) -> Verdict:
         decided: bool | Unbound | None = answer
         if decided is None:
-            decided = _decide(self._policy, rule.id, rule.when, self.activation(rule, user_class))
+            what, activation = f"rule {rule.id!r}", self.activation(rule, user_class)
+            decided = _decide(self._policy, what, rule.when, activation)
         if decided is False:
             return _plain(rule, user_class, VerdictKind.PASS)
         title = rule.titles[user_class]
         if isinstance(decided, Unbound):
-            unknown = self._why(rule.id, decided)
+            unknown = self._why(f"rule {rule.id!r}", rule.when, decided)
             return Verdict(rule=rule, kind=VerdictKind.INDETERMINATE, title=title, unknown=unknown)
         exemption, unread = self._exemption(rule, user_class)
         if exemption is None and unread is None:
@@ -230,29 +232,39 @@ class Judge:
         self, rule: CompiledRule, user_class: str
     ) -> tuple[CompiledExemption | None, CompiledExemption | None]:
         """Return the first exemption in force that covers the rule, or else one that may."""
-
-        def decide(exemption: CompiledExemption) -> bool | Unbound:
-            assert exemption.when is not None  # noqa: S101 -- asked only where there is one
-            activation = self._activation(exemption.environment, user_class, exemption.values)
-            name = f"exemption {exemption.position + 1}"
-            try:
-                decided = exemption.when.decide(activation)
-            except CelEvaluationError as error:
-                raise _broken(name, exemption.policy_id, str(error)) from None
-            if isinstance(decided, Unbound) and self._facts.missing(decided.fact) is None:
-                raise _broken(name, exemption.policy_id, _NEVER_USED.format(decided.fact))
-            return decided
-
         unread: CompiledExemption | None = None
         for exemption in self._policy.exemptions:
             if self._now >= exemption.ends_at:
                 continue
-            covers = applies(rule.id, exemption, self._facts.known, decide)
+            covers = self.covers(exemption, rule.id, user_class)
             if isinstance(covers, Unbound):
                 unread = unread or exemption
             elif covers:
                 return exemption, None
         return None, unread
+
+    def covers(self, exemption: CompiledExemption, rule_id: str, user_class: str) -> bool | Unbound:
+        """Return whether an exemption covers the rule for this key; raise PolicyError."""
+
+        def decide(exemption: CompiledExemption) -> bool | Unbound:
+            return self.exempts(exemption, user_class)
+
+        return applies(rule_id, exemption, self._facts.known, decide)
+
+    def exempts(self, exemption: CompiledExemption, user_class: str) -> bool | Unbound:
+        """Return what an exemption's own condition says of this key; raise PolicyError."""
+        if exemption.when is None:
+            return True
+        activation = self._activation(exemption.environment, user_class, exemption.values)
+        what, policy_id = f"exemption {exemption.position + 1}", exemption.policy_id
+        try:
+            decided = exemption.when.decide(activation)
+        except CelEvaluationError as error:
+            raise _broken(what, policy_id, exemption.when, str(error)) from None
+        if isinstance(decided, Unbound) and self._facts.missing(decided.fact) is None:
+            message = _NEVER_USED.format(decided.fact)
+            raise _broken(what, policy_id, exemption.when, message)
+        return decided
 
     def _activation(
         self, environment: Environment, user_class: str, values: ParameterValues
@@ -268,10 +280,11 @@ class Judge:
             )
         return found
 
-    def _why(self, name: str, unbound: Unbound) -> Unknown:
+    def _why(self, what: str, condition: Condition, unbound: Unbound) -> Unknown:
         unknown = self._facts.missing(unbound.fact)
         if unknown is None:
-            raise _broken(name, self._policy.stamp.id, _NEVER_USED.format(unbound.fact))
+            message = _NEVER_USED.format(unbound.fact)
+            raise _broken(what, self._policy.stamp.id, condition, message)
         return unknown
 
 
@@ -325,20 +338,36 @@ def _common(first: Verdict, other: Verdict) -> Verdict:
 
 _NO_TAG = re.compile(r'Key not found in map : "(.*)"', re.DOTALL)
 _NEVER_USED = "a never-used key has no {}"
+USE_GUARD = 'guard it with key.last_used.state == "used" &&'
 
 
-def _broken(name: str, policy_id: str, message: str) -> PolicyError:
-    what = name if name.startswith("exemption ") else f"rule {name!r}"
+class FailedConditionError(PolicyError):
+    """Raised when a condition fails for another reason than an unknown fact."""
+
+    def __init__(self, message: str, *, hint: str, place: str) -> None:
+        super().__init__(message, hint=hint)
+        self.place = place
+        """Where the condition stands, as `file:line:column`; empty where that is not known."""
+
+    @property
+    def placed(self) -> str:
+        """The message behind the place."""
+        return f"{self.place}: {self}" if self.place else str(self)
+
+
+def _broken(what: str, policy_id: str, condition: Condition, message: str) -> FailedConditionError:
+    failed, place = f"{what} of policy {policy_id!r} failed", condition.place
     missing = _NO_TAG.search(message)
     if missing is not None:
         tag = missing[1]
-        guard = f"has(user.tags.{tag})" if tag.isidentifier() else f'"{tag}" in user.tags'
-        return PolicyError(
-            f"{what} of policy {policy_id!r} failed: there is no tag {tag!r}",
-            hint=f"guard it with {guard} &&",
-        )
-    if "a never-used key" in message:
-        hint = 'guard it with key.last_used.state == "used" &&'
-    else:
-        hint = "mend its condition"
-    return PolicyError(f"{what} of policy {policy_id!r} failed: {message}", hint=hint)
+        hint = f"guard it with {tag_guard(condition.text, tag)} &&"
+        return FailedConditionError(f"{failed}: there is no tag {tag!r}", hint=hint, place=place)
+    hint = USE_GUARD if "a never-used key" in message else "mend its condition"
+    return FailedConditionError(f"{failed}: {message}", hint=hint, place=place)
+
+
+def tag_guard(text: str, tag: str) -> str:
+    """Return what must hold before a condition may look at a tag of the user or the account."""
+    of_account = re.search(rf"""account\.tags(\.|\[\s*["']){re.escape(tag)}\b""", text)
+    tags = "account.tags" if of_account else "user.tags"
+    return f"has({tags}.{tag})" if tag.isidentifier() else f'"{tag}" in {tags}'

@@ -310,8 +310,9 @@ class _Compiler:
         )
 
     def _condition(self, text: str, path: Path) -> Condition | None:
+        where = f"{self._source}:{self._placed.at(path)}"
         try:
-            return self._environment.compile(text)
+            return self._environment.compile(text, place=where)
         except CelSyntaxError as error:
             for problem in error.problems:
                 place = self._placed.inside(path, line=problem.line, column=problem.column)

@@ -265,12 +265,14 @@ class SqliteRunStore:
             self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     @reads
-    def run(self, name: str) -> Run:
-        """Return a run by its id, or the one begun last for `latest`; raise AuditError.
+    def run(self, name: str, *, to_resume: bool = False) -> Run:
+        """Return a run by its id, or the newest judged one for `latest`; raise AuditError.
 
-        A judged run is found to be as it was sealed.
+        Where no run has been judged, and with `to_resume`, `latest` is the run begun last. A
+        judged run is found to be as it was sealed.
         """
-        newest = next(self._select("SELECT * FROM main.run ORDER BY rowid DESC LIMIT 1"), None)
+        order = "rowid DESC" if to_resume else "judged DESC, rowid DESC"
+        newest = next(self._select(f"SELECT * FROM main.run ORDER BY {order} LIMIT 1"), None)  # noqa: S608 -- one of the two above
         if newest is None:
             raise AuditError(f"there is no run in {self._path} yet", hint="scan first")
         row: sqlite3.Row | None = newest
@@ -285,6 +287,15 @@ class SqliteRunStore:
         found = parse_run(row, tuple(parse_source(source) for source in sources))
         seal.check_run(self._connection, found.id)
         return found
+
+    @reads
+    def newer_unjudged(self, run_id: str) -> str | None:
+        """Return the newest run after this one, where it was not judged; None where it was."""
+        query = "SELECT id, judged FROM main.run ORDER BY rowid DESC LIMIT 1"
+        row = next(self._select(query), None)
+        if row is None or row["judged"] or row["id"] == run_id:
+            return None
+        return str(row["id"])
 
     @reads
     def digest(self, run_id: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
+from typing import Any
 
 from auditor.model.finding import Severity
 from auditor.store import cursor, plan_file, seal
@@ -27,9 +28,11 @@ FROM main.run ORDER BY rowid
 def trend(connection: sqlite3.Connection) -> list[Row]:
     """Return every run with its numbers, the newest first.
 
-    `change` is the number of open findings by severity, less that of the last finished run before;
-    None where one of the two was not finished. `comparable` says whether both read the same
-    accounts whole and were judged by the same policies: where not, a change may be no change.
+    `open` and `open_by_severity` are None for a run that was not judged: how many findings it has
+    is not known. `change` is the number of open findings by severity, less that of the last
+    finished run before; None where one of the two was not finished and judged. `comparable` says
+    whether both read the same accounts whole and were judged by the same policies: where not, a
+    change may be no change. `baseline` is true for the one run that `--baseline latest` is.
     Raises AuditError where any run, plan or line of the journal is not as it was written.
     """
     seal.check_journal(connection)
@@ -44,7 +47,7 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
         )
     }
     told: list[Row] = []
-    before: Row | None = None
+    before: dict[str, Any] | None = None
     scope_before: object = None
     for run in cursor.rows(connection, _RUNS):
         open_ = found.get(run["id"], dict.fromkeys(_LEVELS, 0))
@@ -53,19 +56,22 @@ def trend(connection: sqlite3.Connection) -> list[Row]:
         scope = _scope(connection, run) if finished else None
         compared = finished and before is not None
         plain = ("id", "started_at", "finished_at", "accounts", "audited", "keys")
-        row = {
+        row: dict[str, Any] = {
             **{name: run[name] for name in plain},
             "judged": bool(run["judged"]),
             "digest": seal.digest(connection, run["id"]),
-            "open": sum(open_.values()),
-            "open_by_severity": open_,
+            "open": sum(open_.values()) if run["judged"] else None,
+            "open_by_severity": open_ if run["judged"] else None,
             "change": _change(before, open_) if finished else None,
             "comparable": compared and scope == scope_before,
+            "baseline": finished,
             "plans": run["plans"],
             "applied": run["applied"],
         }
         told.append(row)
         if finished:
+            if before is not None:
+                before["baseline"] = False
             before, scope_before = row, scope
     return told[::-1]
 

@@ -22,7 +22,8 @@ def compared(
 ) -> Iterator[ReportStream]:
     """Open the later run with its changes since the earlier one; raise AuditError.
 
-    `latest` is for `after` the newest run, and for `before` the newest finished one before that.
+    `latest` is for `after` the newest judged run, and for `before` the newest one before that which
+    was finished and judged.
     """
     store = SqliteRunStore(store_file, create=False)
     try:
@@ -48,12 +49,13 @@ def find_baseline(store_file: Path, name: str) -> str:
 def baseline(store: SqliteRunStore, name: str, *, than: str | None = None) -> str:
     """Return the id of the run to compare with, judged; raise AuditError where there is none.
 
-    `latest` is the newest finished run, of those begun before `than` where that is given.
+    `latest` is the newest run that was finished and judged, of those begun before `than` where that
+    is given.
     """
-    run_id = _newest_finished(store.connection, than) if name == LATEST else name
+    run_id = _newest_whole(store.connection, than) if name == LATEST else name
     if run_id is None:
         raise AuditError(
-            "there is no earlier run that was finished, to compare with",
+            "there is no earlier run that was finished and judged, to compare with",
             hint="scan once without --baseline, or name a run that iamaudit history lists",
         )
     run = store.run(run_id)
@@ -66,9 +68,9 @@ def changes_since(store: SqliteRunStore, earlier: str | None, run_id: str) -> St
     return None if earlier is None else StoredChanges(store.connection, earlier, run_id)
 
 
-def _newest_finished(connection: sqlite3.Connection, than: str | None) -> str | None:
+def _newest_whole(connection: sqlite3.Connection, than: str | None) -> str | None:
     row = connection.execute(
-        "SELECT id FROM main.run WHERE finished_at IS NOT NULL"
+        "SELECT id FROM main.run WHERE finished_at IS NOT NULL AND judged"
         " AND (:than IS NULL OR rowid < (SELECT rowid FROM main.run WHERE id = :than))"
         " ORDER BY rowid DESC LIMIT 1",
         {"than": than},

@@ -20,7 +20,7 @@ from auditor.model.permission import KEY_ACTIONS, SCAN_ACTIONS, trust_statement
 from auditor.ports import Caller, Clock
 from auditor.targets.literal import Below, Item, parse_list
 from auditor.targets.resolve import resolve
-from auditor.wiring.policies import load_policies
+from auditor.wiring.policies import tried_policies
 
 _AT_ONCE = 15
 _ATTEMPTS = 2
@@ -115,7 +115,9 @@ class _ServerClock:
 
 async def diagnose(options: DoctorOptions, *, clock: Clock) -> Diagnosis:
     """Try all that a scan needs, without writing anything; raise AuditError for wrong usage."""
-    facts = frozenset().union(*(each.facts for each in load_policies(options.policies)))
+    facts = frozenset().union(
+        *(each.facts for each in tried_policies(options.policies, now=clock.now()))
+    )
     include = parse_list(options.accounts, option="--accounts")
     exclude = parse_list(options.exclude, option="--exclude")
     aws = Aws(

@@ -1,6 +1,8 @@
 """Policies by the names that operators give: packs that we ship, and files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -10,6 +12,7 @@ from auditor.paths import expanded, read_text
 from auditor.policy.compiled import CompiledPolicy, CompiledRule
 from auditor.policy.compose import compose
 from auditor.policy.loader import HINT, load, rule_ids
+from auditor.policy.trial import try_policy
 
 LARGEST = 1024 * 1024
 """Bytes of a policy, or of a file of cases: YAML takes ten seconds for these."""
@@ -20,7 +23,29 @@ def load_policies(names: Sequence[str]) -> list[CompiledPolicy]:
     return compose([policy_source(name) for name in names], read_pack)
 
 
-def check_policies(names: Sequence[str]) -> list[CompiledPolicy]:
+def tried_policies(names: Sequence[str], *, now: datetime) -> list[CompiledPolicy]:
+    """Return the policies as `load_policies` does; raise PolicyError also where one can't judge.
+
+    Each is tried on synthetic keys, so that a condition that fails for ordinary users stops a scan
+    before its first call.
+    """
+    policies = load_policies(names)
+    tried = (try_policy(each, now=now, thorough=False) for each in policies)
+    failures = {str(error): error for trial in tried for error in trial.failures}
+    if failures:
+        raise _failed(list(failures.values()))
+    return policies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPolicy:
+    """A policy without mistakes, and what to think about in it."""
+
+    policy: CompiledPolicy
+    warnings: tuple[str, ...]
+
+
+def check_policies(names: Sequence[str], *, now: datetime) -> list[CheckedPolicy]:
     """Return the policies, each checked by itself; raise PolicyError with the mistakes of all.
 
     Their exemptions may name rules of any pack and of each other.
@@ -30,15 +55,29 @@ def check_policies(names: Sequence[str]) -> list[CompiledPolicy]:
     ids = frozenset().union(
         *(rule_ids(each.text, source=each.name, read_pack=read_pack) for each in known)
     )
-    checked, mistakes = [], []
+    checked: list[CheckedPolicy] = []
+    mistakes: list[PolicyError] = []
     for each in sources:
         try:
-            checked.append(load(each.text, source=each.name, read_pack=read_pack, elsewhere=ids))
+            policy = load(each.text, source=each.name, read_pack=read_pack, elsewhere=ids)
         except PolicyError as error:
-            mistakes.append(str(error))
+            mistakes.append(error)
+        else:
+            trial = try_policy(policy, now=now)
+            mistakes += trial.failures
+            checked.append(CheckedPolicy(policy=policy, warnings=trial.warnings))
     if mistakes:
-        raise PolicyError("\n".join(mistakes), hint=HINT)
+        raise _failed(mistakes)
     return checked
+
+
+def _failed(errors: Sequence[PolicyError]) -> PolicyError:
+    """Return one error that names all; each with its own hint where the hints differ."""
+    hints = {error.hint for error in errors}
+    if len(hints) == 1:
+        return PolicyError("\n".join(map(str, errors)), hint=hints.pop())
+    lines = [str(each) if each.hint == HINT else f"{each}; {each.hint}" for each in errors]
+    return PolicyError("\n".join(lines), hint=HINT)
 
 
 def stored_policies(run: Run) -> list[CompiledPolicy]:

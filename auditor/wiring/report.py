@@ -12,12 +12,12 @@ from auditor.config import FORMATS, report_file
 from auditor.formats.masked import MaskedReport
 from auditor.formats.stream import ReportStream
 from auditor.formats.user_template import UserTemplate
-from auditor.store.output import Output
+from auditor.store.output import LATEST, Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.changes import baseline, changes_since
 from auditor.wiring.judging import judge_of
-from auditor.wiring.policies import load_policies, stamps, stored_policies
+from auditor.wiring.policies import stamps, stored_policies, tried_policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class Replay:
     run_id: str
     document: ReportStream
     store: SqliteRunStore
+    newer_unjudged: str | None
+    """A run that `latest` passes over, since it was not judged."""
 
     def __enter__(self) -> Self:
         return self
@@ -53,10 +55,11 @@ def replay(
     did not live to judge. Nothing is asked of AWS,
     and what the store says of the run stays as it is.
     """
-    chosen = load_policies(policies) if policies else None
     store = SqliteRunStore(store_file, create=False)
     try:
         stored = store.run(run)
+        chosen = tried_policies(policies, now=now or stored.now) if policies else None
+        newer = store.newer_unjudged(stored.id) if run == LATEST else None
         earlier = None if since is None else baseline(store, since, than=stored.id)
         otherwise = chosen is not None or now is not None
         if otherwise or not store.judged(stored.id):
@@ -80,7 +83,7 @@ def replay(
     except BaseException:
         store.close()
         raise
-    return Replay(run_id=stored.id, document=document, store=store)
+    return Replay(run_id=stored.id, document=document, store=store, newer_unjudged=newer)
 
 
 def write_reports(

@@ -23,7 +23,7 @@ def unfinished(
     store = SqliteRunStore(store_file, create=False)
     try:
         store.check_whole()
-        run = store.run(name)
+        run = store.run(name, to_resume=True)
     finally:
         store.close()
     if run.finished_at is not None:

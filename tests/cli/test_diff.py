@@ -12,6 +12,7 @@ from auditor.formats.document import Difference, json_schema
 from auditor.model.access_key import AccessKey
 from auditor.store.output import STORE
 from auditor.store.runs import SqliteRunStore
+from auditor.wiring.judging import judge_if_needed
 from auditor.wiring.policies import load_policies, policy_source, stamps
 from tests.builders import NOW, a_key, a_run, a_user_with, ago, an_account, an_inventory
 from tests.command import Run
@@ -41,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         store.begin(run, [an_account(name=HOSTILE)])
         users = [a_user_with(old(f"AKIA{name}"), young, name=f"{HOSTILE}{name}") for name in names]
         store.save(run_id, an_inventory(*users))
+        judge_if_needed(store, run)
     store.close()
     return folder
 

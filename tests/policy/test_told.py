@@ -828,7 +828,7 @@ def test_a_condition_that_fails_is_told_with_its_mend() -> None:
     assert told == "exemption 1 of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
     assert hint == "mend its condition"
     by_class = compiled(a_policy(head="classes: [{class: x, when: key.last_used.at < now}]"))
-    assert broken(by_class)[0].startswith("rule 'x' of policy 'house' failed: a never-used key")
+    assert broken(by_class)[0].startswith("class 'x' of policy 'house' failed: a never-used key")
 
 
 # --- exemptions -----------------------------------------------------------------------------
@@ -1560,5 +1560,5 @@ def test_a_class_that_can_not_be_decided_names_itself() -> None:
 
     told, hint = broken(compiled(a_policy(head=head)), a_key(active=False))
 
-    assert told == "rule 'odd' of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
+    assert told == "class 'odd' of policy 'house' failed: INVALID_ARGUMENT: divide by zero"
     assert hint == "mend its condition"

@@ -11,7 +11,7 @@ from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed
 from auditor.model.account import AccountState, OutcomeKind
 from auditor.model.identity import ROOT_USER_NAME
 from auditor.model.inventory import ReadError
-from auditor.model.run import PolicySource, PolicyStamp, RuleStamp
+from auditor.model.run import PolicySource, PolicyStamp, RuleStamp, RunResults
 from auditor.store.encoding import instant
 from auditor.store.output import Output
 from auditor.store.report import StoredReport
@@ -291,11 +291,23 @@ def test_a_run_comes_back_with_its_policies(store: SqliteRunStore) -> None:
     assert not store.judged("run-1")
 
 
-def test_the_latest_run_is_the_one_begun_last(store: SqliteRunStore) -> None:
+def test_the_latest_run_is_the_newest_judged_one(store: SqliteRunStore) -> None:
+    for name in ("b", "c", "a"):
+        store.begin(a_run(name), [])
+        if name != "a":
+            store.record(name, iter([]), lambda: RunResults(controls=(), exemptions=()))
+
+    assert store.run("latest").id == "c"
+    assert store.newer_unjudged("c") == "a"
+    assert store.run("latest", to_resume=True).id == "a"
+
+
+def test_where_no_run_is_judged_the_latest_is_the_one_begun_last(store: SqliteRunStore) -> None:
     for name in ("b", "c", "a"):
         store.begin(a_run(name), [])
 
     assert store.run("latest").id == "a"
+    assert store.newer_unjudged("a") is None
     with pytest.raises(AuditError, match="no run 'x'") as caught:
         store.run("x")
     assert caught.value.hint == "the newest is a"
