@@ -105,6 +105,13 @@ class OpenAccount:
     reader: IamReader
     via: Via
     role_arn: str | None
+    renewed_via: Callable[[], Via] | None = None
+    """Tells whose credentials read by now, where a renewal may change that."""
+
+    @property
+    def via_now(self) -> Via:
+        """Whose credentials read by now."""
+        return self.via if self.renewed_via is None else self.renewed_via()
 
 
 class Sessions(Protocol):

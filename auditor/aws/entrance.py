@@ -1,10 +1,10 @@
 """The ways into accounts: with the caller's own credentials, a profile's, or a role's."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import aioboto3
 
@@ -14,7 +14,7 @@ from auditor.aws.clients import Clients
 from auditor.aws.connection import Connection
 from auditor.aws.credentials import RoleCredentials
 from auditor.aws.errors import failures
-from auditor.aws.permissions import check_size, session_policy
+from auditor.aws.permissions import TOO_LARGE, check_size, read_session_policies
 from auditor.aws.throttle import Pace
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account, Via
@@ -30,6 +30,12 @@ class Entry:
     """None means those of the session."""
     via: Via
     role_arn: str | None
+    renewed_via: Callable[[], Via] | None = None
+    """Tells what `via` is by now, where a renewal may change it."""
+
+
+_SessionPolicies: TypeAlias = Sequence[tuple[Via, str | None]]
+"""Session policies with what they are called, each for where the one before is too large."""
 
 
 class Entrance:
@@ -57,6 +63,9 @@ class Entrance:
         self._caller = caller
         self._session_name = session_name
         self._pace = pace
+        self._read_policies = read_session_policies()
+        self._shortened: dict[str | None, int] = {}
+        """Which of the policies for reading fits, by the profile that assumes the roles."""
 
     async def who_calls(self) -> Caller:
         """Return who signs with the caller's own credentials now; raise AwsFailure."""
@@ -68,19 +77,20 @@ class Entrance:
         """Give credentials for reading while the context lasts.
 
         By the first of `roles_to_read` that lets us in, where a role is the way; it is held to the
-        session policy, None meaning that of a scan.
+        session policy. None means that of a scan, or where AWS finds it too large a shorter one.
         """
         arns = roles_to_read(account, self._connection, self._caller)
         if arns is None:
             return self._directly(account)
-        return self._by_role(account, arns, policy or session_policy())
+        policies = self._read_policies if policy is None else ((Via.ROLE, policy),)
+        return self._by_role(account, arns, policies)
 
     def to_write(self, account: Account, policy: str) -> AbstractAsyncContextManager[Entry]:
         """Give credentials for writing, held to the session policy where a role is assumed."""
         if _is_direct(account, self._caller):
             return self._directly(account)
         arn = role_arn(account, self._connection.write_role_name, self._caller)
-        return self._by_role(account, [arn], check_size(policy))
+        return self._by_role(account, [arn], ((Via.ROLE, check_size(policy)),))
 
     @asynccontextmanager
     async def _directly(self, account: Account) -> AsyncIterator[Entry]:
@@ -94,12 +104,13 @@ class Entrance:
 
     @asynccontextmanager
     async def _by_role(
-        self, account: Account, arns: Sequence[str], policy: str
+        self, account: Account, arns: Sequence[str], policies: _SessionPolicies
     ) -> AsyncIterator[Entry]:
         """Assume the first role that lets us; raise the last refusal.
 
         The client that assumes it stays open, for the credentials to be renewed.
         """
+        held = _Held(via=policies[0][0])
         async with AsyncExitStack() as stack:
             sts = self._sts
             if account.profile is not None:
@@ -109,7 +120,7 @@ class Entrance:
             for arn in arns:
                 try:
                     credentials = await RoleCredentials.assume(
-                        partial(self._assume, sts, account, arn, policy)
+                        partial(self._assume_under, policies, held, sts, account, arn)
                     )
                 except AwsFailure as failure:
                     if failure.kind is not FailureKind.DENIED:
@@ -120,11 +131,42 @@ class Entrance:
             else:
                 raise refused or RuntimeError("no role to assume")
             yield Entry(
-                session=self._clients.own, credentials=credentials, via=Via.ROLE, role_arn=arn
+                session=self._clients.own,
+                credentials=credentials,
+                via=held.via,
+                role_arn=arn,
+                renewed_via=lambda: held.via,
             )
 
-    async def _assume(self, sts: Any, account: Account, arn: str, policy: str) -> Mapping[str, Any]:
+    async def _assume_under(
+        self, policies: _SessionPolicies, held: "_Held", sts: Any, account: Account, arn: str
+    ) -> Mapping[str, Any]:
+        """Assume the role under the first session policy that AWS does not find too large.
+
+        The session tags that leave no room are the caller's: what fits one account fits all, so the
+        next one begins where this one ended.
+        """
+        while True:
+            at = self._shortened.get(account.profile, 0) if len(policies) > 1 else 0
+            via, policy = policies[at]
+            try:
+                credentials = await self._assume(sts, account, arn, policy)
+            except AwsFailure as failure:
+                if not failure.code.startswith(TOO_LARGE):
+                    raise
+                if at + 1 == len(policies):
+                    raise _too_large(failure) from None
+                known = self._shortened.get(account.profile, 0)
+                self._shortened[account.profile] = max(known, at + 1)
+            else:
+                held.via = via
+                return credentials
+
+    async def _assume(
+        self, sts: Any, account: Account, arn: str, policy: str | None
+    ) -> Mapping[str, Any]:
         optional = {
+            "Policy": policy,
             "ExternalId": account.external_id or self._connection.external_id,
             "SourceIdentity": self._connection.source_identity,
         }
@@ -132,7 +174,6 @@ class Entrance:
             sts.assume_role,
             RoleArn=arn,
             RoleSessionName=self._session_name,
-            Policy=policy,
             **{name: value for name, value in optional.items() if value is not None},
         )
         await self._pace.turn()
@@ -142,6 +183,24 @@ class Entrance:
             assumed = str(answer["AssumedRoleUser"]["Arn"])
         check_account(account, assumed.split(":")[4], f"the role {arn}")
         return credentials
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """Which session policy the credentials at hand are held to; a renewal may change it."""
+
+    via: Via
+
+
+def _too_large(failure: AwsFailure) -> AwsFailure:
+    """Return the failure where there is no other session policy to try."""
+    return AwsFailure(
+        operation=failure.operation,
+        code=TOO_LARGE,
+        message=f"{failure.message}; the caller's session tags leave no room for the session"
+        " policy: call with fewer or shorter ones",
+        kind=failure.kind,
+    )
 
 
 def roles_to_read(account: Account, connection: Connection, caller: Caller) -> list[str] | None:

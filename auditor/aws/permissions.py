@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from auditor.errors import AwsFailure, FailureKind
+from auditor.model.account import Via
 from auditor.model.permission import KEY_ACTIONS, ORGANIZATION_ACTIONS, SCAN_ACTIONS, statement
 from auditor.model.plan import ActionKind
 from auditor.ports import Grant
@@ -84,6 +85,10 @@ class Purpose(StrEnum):
 
 
 _LONGEST_POLICY = 2048  # characters, of a session policy in AssumeRole
+TOO_LARGE = "PackedPolicyTooLarge"
+# Get*, Generate* and List*: in IAM these only read, or make a report. As short as can be, since
+# session policy and session tags share one limit.
+SHORT_READ_ACTIONS = ("iam:Ge*", "iam:List*")
 
 
 class ForbiddenActionError(RuntimeError):
@@ -91,8 +96,21 @@ class ForbiddenActionError(RuntimeError):
 
 
 def session_policy() -> str:
-    """Return the read-only session policy of every AssumeRole (JSON, under 2,048 characters)."""
+    """Return the session policy of just what a scan asks for (JSON, under 2,048 characters)."""
     return _document(statement(*SCAN_ACTIONS))
+
+
+def read_session_policies() -> tuple[tuple[Via, str | None], ...]:
+    """Return the session policies to read under, each for where AWS finds the one before too large.
+
+    The last is none at all.
+    """
+    short = _document({"Effect": "Allow", "Action": SHORT_READ_ACTIONS, "Resource": "*"})
+    return (
+        (Via.ROLE, session_policy()),
+        (Via.ROLE_SHORT_POLICY, short),
+        (Via.ROLE_NO_POLICY, None),
+    )
 
 
 def publish_session_policy() -> str:
@@ -184,7 +202,7 @@ def check_size(policy: str) -> str:
     if len(policy) > _LONGEST_POLICY:
         raise AwsFailure(
             operation="sts:AssumeRole",
-            code="PackedPolicyTooLarge",
+            code=TOO_LARGE,
             message=f"the session policy has {len(policy):,} of {_LONGEST_POLICY:,} characters",
             kind=FailureKind.OTHER,
         )

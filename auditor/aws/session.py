@@ -171,10 +171,16 @@ class Aws:
         """Give a reader of the account while the context lasts; raise AwsFailure.
 
         A role is assumed except in the caller's own account and where a profile is the way in;
-        a role ARN given for the account is assumed in any case.
+        a role ARN given for the account is assumed in any case. Where the session policy is too
+        large beside the caller's session tags, a shorter one or none is taken, as `via` says.
         """
         async with self._way.to_read(account) as entry, self._reader(entry) as reader:
-            yield OpenAccount(reader=reader, via=entry.via, role_arn=entry.role_arn)
+            yield OpenAccount(
+                reader=reader,
+                via=entry.via,
+                role_arn=entry.role_arn,
+                renewed_via=entry.renewed_via,
+            )
 
     async def signed_out(self) -> AwsFailure | None:
         """Return why AWS does not accept the caller's own credentials any more; None if it does."""
@@ -225,7 +231,7 @@ class Aws:
     ) -> AsyncIterator[SecurityHub]:
         """Give the account's Security Hub in a region while the context lasts; raise AwsFailure.
 
-        The way in is that of `open`, under a session policy for publishing alone.
+        The way in is that of `open`, under a session policy for publishing alone, never without.
         """
         own = f"{account.id}:product/{account.id}/default"
         async with (

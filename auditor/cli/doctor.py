@@ -19,11 +19,16 @@ from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.engine.doctor import Check, State
 from auditor.formats.templates import count, printable
+from auditor.model.account import Via
 from auditor.wiring.clock import SystemClock
 from auditor.wiring.doctor import Diagnosis, DoctorOptions, Examined, diagnose
 
 _NAMED = 5
 """How many accounts a line names."""
+_HELD = {
+    Via.ROLE_SHORT_POLICY: ", short session policy",
+    Via.ROLE_NO_POLICY: ", no session policy",
+}
 _STYLES = {State.MISSING: "red", State.FAILED: "red", State.UNTOLD: "yellow"}
 
 
@@ -105,6 +110,7 @@ def _row(each: Examined) -> tuple[str, ...]:
         entered = "no"
     else:
         entered = each.role_arn.rpartition("/")[2] if each.role_arn else "own credentials"
+        entered += _HELD.get(each.via, "")
     of = f"{allowed} of {len(each.checks)}" if each.via is not None else ""
     return account.id, account.name or "", entered, of, " ".join(missing)
 

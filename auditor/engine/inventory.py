@@ -132,7 +132,7 @@ class AccountReading:
         return AccountInventory(
             account=self._account,
             outcome=self._outcome(),
-            via=self._opened.via,
+            via=self._opened.via_now,
             role_arn=self._opened.role_arn,
             credential_report_at=(
                 report.generated_at if isinstance(report, CredentialReport) else None

@@ -106,7 +106,7 @@ class AccountPart(Part):
     ou: str | None
     state: str | None
     outcome: Literal["audited", "partial", "unreachable", "skipped"]
-    via: Literal["role", "caller"] | None
+    via: Literal["role", "role-short-policy", "role-no-policy", "caller"] | None
     role_arn: str | None
     credential_report_at: Instant | None
     users: Count

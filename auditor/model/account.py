@@ -58,10 +58,15 @@ class Account:
 class Via(StrEnum):
     """Whose credentials read an account."""
 
+    # Without a session policy of the operations asked for, the tool's own gateway holds alone.
     ROLE = "role"
-    """An assumed role, under a read-only session policy."""
+    """An assumed role, under a session policy of just the operations that are asked for."""
+    ROLE_SHORT_POLICY = "role-short-policy"
+    """An assumed role, under a session policy of all that reads IAM: the other did not fit."""
+    ROLE_NO_POLICY = "role-no-policy"
+    """An assumed role, without a session policy: none fitted beside the caller's session tags."""
     CALLER = "caller"
-    """The caller's or a profile's own credentials, behind the read-only door."""
+    """The caller's or a profile's own credentials, without a session policy."""
 
 
 class OutcomeKind(StrEnum):
