@@ -22,16 +22,29 @@ def expanded(text: str) -> Path:
 def read_text(path: Path, *, largest: int = _LARGEST) -> str:
     """Return a file's UTF-8 text, lines ended by LF; raise OSError or UnicodeDecodeError.
 
-    A file of more than `largest` bytes, as a device that never ends, can't be read either.
+    What is not a regular file, or has more than `largest` bytes, can't be read either.
     """
     text = read_bytes(path, largest=largest).decode("utf-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_bytes(path: Path, *, largest: int) -> bytes:
-    """Return a file's bytes; raise OSError, also where there are more than `largest`."""
-    with path.open("rb") as file:
-        content = file.read(largest + 1)
+    """Return a file's bytes; raise OSError, also where there are more than `largest`.
+
+    Only regular files are read: a pipe may never end, nor begin, and a device is no text.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(largest + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > largest:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return content

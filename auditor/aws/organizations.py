@@ -27,6 +27,10 @@ _RATES = {
     "ListTagsForResource": (10, 15),
 }
 
+# Well beyond what AWS allows ("Quotas and service limits"): five levels, 2,000 OUs.
+_DEEPEST = 10
+_MOST_UNITS = 50_000
+
 
 class OrganizationsReader:
     """Reads the organization of the caller (port Organizations).
@@ -56,8 +60,9 @@ class OrganizationsReader:
             ]
             if not start:
                 raise _no_parent(parent_id)
+        tree = _Tree()
         for each, path in start:
-            async for account in self._walk(each, path):
+            async for account in self._walk(each, path, tree, ()):
                 yield account
 
     async def tags(self, account_id: str) -> Mapping[str, str]:
@@ -68,7 +73,11 @@ class OrganizationsReader:
         with failures("organizations:ListTagsForResource"):
             return {named(tag["Key"]): named(tag["Value"]) for tag in listed}
 
-    async def _walk(self, parent_id: str, path: str) -> AsyncIterator[Account]:
+    async def _walk(
+        self, parent_id: str, path: str, tree: "_Tree", above: tuple[str, ...]
+    ) -> AsyncIterator[Account]:
+        if not tree.enter(parent_id, path, above):
+            return
         accounts: list[Account] = []
         units: list[tuple[str, str]] = []
 
@@ -85,14 +94,18 @@ class OrganizationsReader:
         for account in accounts:
             yield account
         for unit_id, name in units:
-            async for account in self._walk(unit_id, f"{path}/{name}"):
+            below = self._walk(unit_id, f"{path}/{name}", tree, (*above, parent_id))
+            async for account in below:
                 yield account
 
     async def _path(self, unit_id: str) -> str:
         """Return the names from the root down to an OU, joined by `/`."""
         names: list[str] = []
-        each = unit_id
+        each, tree = unit_id, _Tree("ListParents")
+        below: tuple[str, ...] = ()
         while each.startswith("ou-"):
+            tree.enter(each, "/".join(reversed(names)), below)
+            below = (*below, each)
             unit = await self.ask("DescribeOrganizationalUnit", OrganizationalUnitId=each)
             with failures("organizations:DescribeOrganizationalUnit"):
                 names.append(unit["OrganizationalUnit"]["Name"])
@@ -136,6 +149,33 @@ class OrganizationsReader:
             return await getattr(client, xform_name(name))(**arguments)
 
         return await self._calls.call(f"organizations:{name}", send)
+
+
+class _Tree:
+    """The units met on one way through an organization, which must come to an end."""
+
+    def __init__(self, operation: str = "ListOrganizationalUnitsForParent") -> None:
+        self._operation = f"organizations:{operation}"
+        self._seen: set[str] = set()
+
+    def enter(self, unit_id: str, path: str, passed: tuple[str, ...]) -> bool:
+        """Note a unit, and return whether it is new; `passed` are those on the way to it.
+
+        Raises AwsFailure where it is one of them, or where there is no end of units.
+        """
+        if unit_id in passed:
+            raise self._failure("RepeatedUnit", f"{unit_id} ({path}) leads back to itself")
+        if unit_id in self._seen:
+            return False
+        self._seen.add(unit_id)
+        if len(passed) > _DEEPEST or len(self._seen) > _MOST_UNITS:
+            raise self._failure("EndlessUnits", f"{unit_id} ({path}): OU below OU, and no end")
+        return True
+
+    def _failure(self, code: str, message: str) -> AwsFailure:
+        return AwsFailure(
+            operation=self._operation, code=code, message=message, kind=FailureKind.UNAVAILABLE
+        )
 
 
 def _account(account: Mapping[str, Any], path: str) -> Account:

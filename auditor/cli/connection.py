@@ -1,12 +1,14 @@
 """Options that several commands share as one value: CONNECTION, for all that reach AWS."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, get_type_hints
 
 from auditor.aws.connection import Connection
 from auditor.cli import options as given
+from auditor.errors import AuditError
+from auditor.model import names
 
 Command = Callable[..., None]
 
@@ -50,13 +52,45 @@ def _connection(
     endpoint_url: given.EndpointUrl = None,
     allow_http: given.AllowHttp = False,
 ) -> Connection:
-    return Connection(
-        role_names=tuple(role_name),
+    return as_given(
+        role_names=role_name,
         write_role_name=write_role_name,
         external_id=external_id,
         source_identity=source_identity,
         profile=profile,
         region=region,
+        endpoint_url=endpoint_url,
+        allow_http=allow_http,
+    )
+
+
+def as_given(
+    *,
+    role_names: Sequence[str],
+    write_role_name: str = "iamaudit-write",
+    external_id: str | None,
+    source_identity: str | None,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    allow_http: bool,
+) -> Connection:
+    """Return how AWS is to be reached; raise AuditError for a name that AWS would not take."""
+    if not role_names:
+        raise AuditError("--role-name is empty", hint=names.ROLE_NAME.hint)
+
+    def optional(kind: names.Kind, text: str | None, option: str) -> str | None:
+        return None if text is None else names.checked(kind, text, option=option)
+
+    return Connection(
+        role_names=tuple(
+            names.checked(names.ROLE_NAME, each, option="--role-name") for each in role_names
+        ),
+        write_role_name=names.checked(names.ROLE_NAME, write_role_name, option="--write-role-name"),
+        external_id=optional(names.EXTERNAL_ID, external_id, "--external-id"),
+        source_identity=optional(names.SOURCE_IDENTITY, source_identity, "--source-identity"),
+        profile=profile,
+        region=optional(names.REGION, region, "--region"),
         endpoint_url=endpoint_url,
         allow_http=allow_http,
     )

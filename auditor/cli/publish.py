@@ -13,10 +13,11 @@ from rich.text import Text
 
 from auditor.aws.connection import Connection
 from auditor.cli import options as given
-from auditor.cli.connection import given_as
+from auditor.cli.connection import as_given, given_as
 from auditor.cli.exits import ExitCode
 from auditor.errors import AwsFailure, FailureKind
 from auditor.formats.templates import count, number, printable
+from auditor.model import names
 from auditor.model.finding import Severity
 from auditor.publish.security_hub import Fate
 from auditor.store.output import LATEST, STORE
@@ -72,16 +73,17 @@ def _reached(
     endpoint_url: given.EndpointUrl = None,
     allow_http: given.AllowHttp = False,
 ) -> tuple[Connection, tuple[str, ...]]:
-    connection = Connection(
-        role_names=tuple(role_name),
+    regions = [names.checked(names.REGION, each, option="--region") for each in region]
+    connection = as_given(
+        role_names=role_name,
         external_id=external_id,
         source_identity=source_identity,
         profile=profile,
-        region=region[0] if region else None,
+        region=regions[0] if regions else None,
         endpoint_url=endpoint_url,
         allow_http=allow_http,
     )
-    return connection, tuple(dict.fromkeys(region))
+    return connection, tuple(dict.fromkeys(regions))
 
 
 @publish.command()

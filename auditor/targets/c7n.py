@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
+from auditor.model import names
 from auditor.model.account import Account, parse_account_id
+from auditor.targets.named import Named
 
 HINT = (
     "c7n-org's accounts.yml lists accounts, each with account_id in quotes, name, and role or"
@@ -44,11 +46,10 @@ class Entry(BaseModel):
     account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     name: str | None = None
     role: Annotated[
-        Annotated[str, Field(pattern=r"^(arn:[^:]+:iam::[0-9]{12}:role/.+|[^:{}]+)$")] | None,
-        BeforeValidator(_one_role),
+        Annotated[str, Named(names.ROLE_ARN, names.ROLE_NAME)] | None, BeforeValidator(_one_role)
     ] = None
-    external_id: Annotated[str, Field(min_length=2, max_length=1224)] | None = None
-    profile: str | None = None
+    external_id: Annotated[str, Named(names.EXTERNAL_ID)] | None = None
+    profile: Annotated[str, Field(min_length=1)] | None = None
     tags: list[str] | None = None
 
     @property
@@ -56,7 +57,7 @@ class Entry(BaseModel):
         """The role's ARN: c7n-org takes a name for one of the account."""
         if self.role is None or self.role.startswith("arn:"):
             return self.role
-        return f"arn:aws:iam::{self.account_id}:role/{self.role}"
+        return f"arn:aws:iam::{self.account_id}:role/{self.role.removeprefix('/')}"
 
     @property
     def account(self) -> Account:

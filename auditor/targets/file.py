@@ -1,15 +1,18 @@
 """Accounts from a YAML file: id, and what is known about reaching each."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditor.errors import AuditError
+from auditor.model import names
 from auditor.model.account import Account, parse_account_id
 from auditor.paths import read_text
 from auditor.policy import places
 from auditor.targets import c7n
+from auditor.targets.named import Named
 
 E = TypeVar("E")
 _HINT = (
@@ -23,9 +26,9 @@ class _Entry(BaseModel):
 
     id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     name: str | None = None
-    role_arn: Annotated[str, Field(pattern=r"^arn:[^:]+:iam::[0-9]{12}:role/.+$")] | None = None
-    external_id: Annotated[str, Field(min_length=2, max_length=1224)] | None = None
-    profile: str | None = None
+    role_arn: Annotated[str, Named(names.ROLE_ARN)] | None = None
+    external_id: Annotated[str, Named(names.EXTERNAL_ID)] | None = None
+    profile: Annotated[str, Field(min_length=1)] | None = None
     tags: dict[str, str] | None = None
 
     @property
@@ -45,7 +48,21 @@ _ENTRIES = TypeAdapter(list[_Entry], config=ConfigDict(defer_build=True))
 """Built when a file is read: most scans name no file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedAccount:
+    """One account as a file lists it."""
+
+    account: Account
+    place: str
+    """`accounts.yaml:3:7`."""
+
+
 def read_accounts(path: Path) -> list[Account]:
+    """Return the accounts of the file as `read_placed` does, without their places."""
+    return [each.account for each in read_placed(path)]
+
+
+def read_placed(path: Path) -> list[PlacedAccount]:
     """Return the accounts of the file; raise AuditError naming line and column of a mistake.
 
     The file is a list, or a mapping whose `accounts` is the list, or c7n-org's `accounts.yml`.
@@ -68,17 +85,26 @@ def read_accounts(path: Path) -> list[Account]:
     entries = _checked(path, placed, _ENTRIES, data, prefix, hint=_HINT)
     for index, entry in enumerate(entries):
         _check_role(path, placed, (*prefix, index, "role_arn"), entry.id, entry.role_arn)
-    return [entry.account for entry in entries]
+    return _placed_accounts(path, placed, prefix, [entry.account for entry in entries])
 
 
-def _read_c7n(path: Path, placed: places.Placed) -> list[Account]:
+def _placed_accounts(
+    path: Path, placed: places.Placed, prefix: places.Path, accounts: list[Account]
+) -> list[PlacedAccount]:
+    return [
+        PlacedAccount(account=account, place=f"{path}:{placed.at((*prefix, index))}")
+        for index, account in enumerate(accounts)
+    ]
+
+
+def _read_c7n(path: Path, placed: places.Placed) -> list[PlacedAccount]:
     prefix = ("accounts",)
     if not placed.data.get("accounts"):
         raise AuditError(f"{path}: no AWS accounts in it", hint=c7n.HINT)
     entries = _checked(path, placed, c7n.ENTRIES, placed.data["accounts"], prefix, hint=c7n.HINT)
     for index, entry in enumerate(entries):
         _check_role(path, placed, (*prefix, index, "role"), entry.account_id, entry.role_arn)
-    return [entry.account for entry in entries]
+    return _placed_accounts(path, placed, prefix, [entry.account for entry in entries])
 
 
 def _checked(
@@ -115,7 +141,8 @@ def _check_role(
 
 def _told(first: Any) -> str:
     where = ".".join(str(part) for part in first["loc"])
-    told = f"{where}: {first['msg']}" if where else str(first["msg"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    told = f"{where}: {message}" if where else message
     if first["type"] == "string_type" and where.endswith("id"):
         told += " (put quotes around it: YAML reads it as a number)"
     return told

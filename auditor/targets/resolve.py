@@ -1,15 +1,18 @@
 """From the items of LISTs to the accounts of a run."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
 from auditor.model.account import EXCLUDED, Account, AccountId, AccountState
 from auditor.model.permission import ORGANIZATION_ACTIONS
 from auditor.model.unknown import Unknown
 from auditor.ports import Caller, Organizations
-from auditor.targets.file import read_accounts
+from auditor.targets.file import PlacedAccount, read_placed
 from auditor.targets.literal import Below, Item, Listed, Named, Self
+
+_Files: TypeAlias = Mapping[Listed, list[PlacedAccount]]
 
 
 async def resolve(
@@ -24,10 +27,14 @@ async def resolve(
 
     `facts` are what the policies look at: `account.ou` and `account.tags` are asked for only
     where named, and stay unknown where AWS does not tell. Raises AuditError where the LISTs
-    make no sense or nothing active is left.
+    make no sense, contradict each other, or nothing active is left.
     """
-    found = await _expand(include, caller, organizations)
-    dropped = await _expand(exclude, caller, organizations)
+    include, exclude = list(include), list(exclude)
+    files = {item: read_placed(item.path) for item in include if isinstance(item, Listed)}
+    _check_same(listed for each in files.values() for listed in each)
+    files |= {item: read_placed(item.path) for item in exclude if isinstance(item, Listed)}
+    found = await _expand(include, caller, organizations, files)
+    dropped = await _expand(exclude, caller, organizations, files)
     accounts = [
         _with_skip(account, excluded=account.id in dropped)
         for account in sorted(found.values(), key=lambda account: account.id)
@@ -38,19 +45,19 @@ async def resolve(
 
 
 async def _expand(
-    items: Iterable[Item], caller: Caller, organizations: Organizations
+    items: Iterable[Item], caller: Caller, organizations: Organizations, files: _Files
 ) -> dict[AccountId, Account]:
     """Return the accounts by id; what several items say of one account is put together."""
     found: dict[AccountId, Account] = {}
     for item in items:
-        async for account in _accounts(item, caller, organizations):
+        async for account in _accounts(item, caller, organizations, files):
             known = found.get(account.id)
             found[account.id] = account if known is None else _merge(known, account)
     return found
 
 
 async def _accounts(
-    item: Item, caller: Caller, organizations: Organizations
+    item: Item, caller: Caller, organizations: Organizations, files: _Files
 ) -> AsyncIterator[Account]:
     match item:
         case Named():
@@ -58,14 +65,45 @@ async def _accounts(
         case Self():
             yield Account(id=caller.account_id)
         case Listed():
-            for account in read_accounts(item.path):
-                yield account
+            for listed in files[item]:
+                yield listed.account
         case Below():
             try:
                 async for account in organizations.accounts(item.parent_id):
                     yield account
             except AwsFailure as failure:
                 raise _unreadable(failure, item.parent_id) from None
+
+
+_REACH = ("role_arn", "external_id", "profile")
+"""What says how an account is entered."""
+
+
+def _check_same(accounts: Iterable[PlacedAccount]) -> None:
+    """Raise AuditError where files list an account twice, to be entered in different ways."""
+    known: dict[AccountId, PlacedAccount] = {}
+    for listed in accounts:
+        first = known.setdefault(listed.account.id, listed)
+        differ = _differences(first.account, listed.account)
+        if differ:
+            raise AuditError(
+                f"{first.place} and {listed.place} give account {listed.account.id} different"
+                f" {' and '.join(differ)}",
+                hint="list the account once",
+            )
+        if not any(getattr(first.account, name) for name in _REACH):
+            known[listed.account.id] = listed
+
+
+def _differences(first: Account, second: Account) -> list[str]:
+    """Return what two entries contradict each other in; one that says nothing fits any."""
+    ways = [[getattr(each, name) for name in _REACH] for each in (first, second)]
+    differ = [name for name, one, other in zip(_REACH, *ways, strict=True) if one != other]
+    if not all(any(way) for way in ways):
+        differ = []
+    if first.tags is not None and second.tags is not None and first.tags != second.tags:
+        differ.append("tags")
+    return differ
 
 
 def _merge(first: Account, second: Account) -> Account:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from auditor.aws.permissions import Purpose, Statement, least, policy_document
 from auditor.errors import AuditError
 from auditor.formats.templates import environment
+from auditor.model import names
 from auditor.model.account import parse_account_id
 from auditor.model.permission import trust_statement
 
-_ROLE = re.compile(r"(?:([A-Za-z0-9+=,.@_/-]{1,500})/)?([A-Za-z0-9+=,.@_-]{1,64})")
 _PRINCIPAL = re.compile(
     r"arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:(?:root|(?:role|user)/[A-Za-z0-9+=,.@_/-]{1,576})"
 )
-_EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{2,1224}")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
 _PARTITION = re.compile(r"aws(?:-[a-z]+)*")
 
@@ -148,8 +147,7 @@ def make_trust(
             hint="name who may assume the role, with --trusted-account or --trusted-principal",
         )
     if external_id is not None:
-        hint = "write 2 to 1224 letters, digits, and any of + = , . @ : / _ -"
-        _check(_EXTERNAL_ID, external_id, "--external-id", hint)
+        names.checked(names.EXTERNAL_ID, external_id, option="--external-id")
     if organization_id is not None:
         hint = "aws organizations describe-organization shows it: o-…"
         _check(_ORGANIZATION, organization_id, "--organization-id", hint)
@@ -163,10 +161,8 @@ def make_trust(
 
 def check_role(text: str, *, option: str) -> RoleName:
     """Return the role's path and name; raise AuditError where it is none."""
-    hint = "write up to 64 letters, digits, and any of + = , . @ _ -, after a path if any"
-    found = _check(_ROLE, text, option, hint)
-    path = f"/{found[1].strip('/')}/" if found[1] else "/"
-    return RoleName(path=path.replace("//", "/"), name=found[2])
+    path, slash, name = names.checked(names.ROLE_NAME, text, option=option).rpartition("/")
+    return RoleName(path=f"/{path}/" if slash else "/", name=name)
 
 
 def check_account(text: str, *, option: str) -> str:

@@ -1,10 +1,14 @@
 """A check that can't be run never breaks a gate: refused before the scan, or kept as not judged."""
 
 import json
+import os
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from auditor.demo.emulator import Request, Response
+from auditor.formats.document import json_schema
 from tests.command import Run, World
 
 POLICY = """apiVersion: iamaudit/v1
@@ -122,3 +126,50 @@ def test_an_unjudged_run_is_still_what_resume_goes_on_with(
     ran = run("scan", "--quiet", "--resume", "latest", variables=world.variables)
 
     assert (ran.code, f"run {newest['id']} is finished" in ran.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe"])
+@pytest.mark.parametrize("name", ["baseline", "baseline.yaml", "baseline.yml"])
+def test_what_lies_in_the_current_folder_is_no_pack_of_ours(
+    run: Run, world: World, tmp_path: Path, name: str, kind: str
+) -> None:
+    place = tmp_path / name
+    match kind:
+        case "file":
+            place.write_text(POLICY % "false")
+        case "folder":
+            place.mkdir()
+        case "pipe":
+            os.mkfifo(place)
+
+    ran = run("scan", "--quiet", variables=world.variables)
+    extended = tmp_path / "ours.yaml"
+    extended.write_text("apiVersion: iamaudit/v1\nid: ours\ntitle: T\nextends: baseline\n")
+    shown = run("policy", "show", "ours.yaml")
+
+    assert ran.code == 1
+    assert [each["title"] for each in ran.report["run"]["policies"]] == ["Access key baseline"]
+    assert "key-too-old" in shown.stdout
+
+
+def test_the_report_says_by_which_session_policy_an_account_was_read(
+    run: Run, world: World
+) -> None:
+    def too_large(request: Request) -> Response | None:
+        if request.operation != "AssumeRole" or len(request.params.get("Policy", "")) < 200:
+            return None
+        return Response(status=400, code="PackedPolicyTooLarge", message="Packed size is 104%")
+
+    world.emulator.hooks.append(too_large)
+    member = world.organization.member_account_ids[0]
+
+    ran = run("scan", "--quiet", "--accounts", f"self,{member}", variables=world.variables)
+    page = (ran.folder / "latest/report.html").read_text()
+    looked = run("doctor", "--accounts", member, variables=world.variables)
+
+    vias = {each["id"]: each["via"] for each in ran.report["accounts"]}
+    assert vias[member] == "role-short-policy"
+    assert vias[world.organization.management_account_id] == "caller"
+    jsonschema.Draft202012Validator(json_schema()).validate(ran.report)
+    assert "under a short session policy" in page
+    assert "iamaudit-read, short session policy" in looked.stdout
