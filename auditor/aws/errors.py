@@ -1,5 +1,6 @@
 """What the SDK raises, as AwsFailure."""
 
+import re
 from types import TracebackType
 
 from botocore.exceptions import (
@@ -17,6 +18,14 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.unknown import DENIED_CODES
 
 _LONGEST = 300
+# A refusal names who, what, where and the policy that denies: four ARNs.
+_LONGEST_REFUSAL = 700
+_REFUSAL = " is not authorized to perform: "
+# What AWS adds to a refusal; the id alone is worth its place.
+_AUTHORIZATION = re.compile(
+    r"\.?\s+Go to https://\S+ for complete details, or call the GetRequestAuthorizationDetails API"
+    r" with the following authorization id: (\w+)"
+)
 _LONGEST_WAIT = 60.0
 _KINDS = {
     FailureKind.DENIED: DENIED_CODES,
@@ -178,6 +187,8 @@ def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> Aws
 
 
 def _short(message: str) -> str:
+    message = _AUTHORIZATION.sub(r" (authorization id \1)", message)
     lines = [line for line in message.splitlines() if line.strip()]
     line = "".join(each for each in lines[0].strip() if each.isprintable()) if lines else "-"
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    longest = _LONGEST_REFUSAL if _REFUSAL in line else _LONGEST
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -43,7 +43,7 @@ def diff(
         str,
         typer.Argument(
             metavar="[RUN]",
-            help="the later run: its id, or latest, the newest of all",
+            help="the later run: its id, or latest, the newest judged one",
             show_default=False,
         ),
     ] = LATEST,

@@ -122,19 +122,31 @@ def _problems(found: Diagnosis) -> Iterator[tuple[str, State]]:
     yield from _clock(found)
     for check in found.organization:
         if check.state is not State.ALLOWED:
-            yield f"organization: {_told(check)}", check.state
+            look_up = None if check.denial is None else check.denial.look_up
+            yield f"organization: {_told(check)}{_which(look_up)}", check.state
     together: dict[str, list[Examined]] = {}
     states: dict[str, State] = {}
+    look_ups: dict[str, str] = {}
     for each in found.accounts:
         for check in each.checks:
             if check.state is not State.ALLOWED:
                 line = _told(check) + _trust(each)
                 together.setdefault(line, []).append(each)
                 states[line] = check.state
+                if check.denial is not None and check.denial.look_up is not None:
+                    look_ups.setdefault(line, check.denial.look_up)
     for line, examined in together.items():
         named = ", ".join(each.account.id for each in examined[:_NAMED])
         more = f" and {count(len(examined) - _NAMED, 'more account')}"
-        yield f"{named}{more if len(examined) > _NAMED else ''}: {line}", states[line]
+        yield (
+            f"{named}{more if len(examined) > _NAMED else ''}: {line}{_which(look_ups.get(line))}",
+            states[line],
+        )
+
+
+def _which(look_up: str | None) -> str:
+    """Say how to find out which policies AWS looked at, for the first of the accounts."""
+    return "" if look_up is None else f"; the policies that AWS evaluated: {look_up}"
 
 
 def _clock(found: Diagnosis) -> Iterator[tuple[str, State]]:
@@ -157,8 +169,8 @@ def _told(check: Check) -> str:
         return f"{check.operation} can't be told: {check.detail or 'it was not asked'}"
     word = "is missing" if check.state is State.MISSING else "failed"
     parts = [f"{check.operation} {word}"]
-    if check.state is State.MISSING and "explicit deny" in (check.detail or ""):
-        parts.append(str(check.detail))  # AWS names the policy that denies
+    if check.denial is not None and check.denial.text is not None:
+        parts.append(check.denial.text)
     if check.statement is not None:
         parts.append(f"{check.mend}: {json.dumps(check.statement)}")
     elif check.mend is not None:

@@ -268,7 +268,7 @@ RunName = Annotated[
         envvar="IAMAUDIT_RUN",
         metavar="RUN",
         rich_help_panel=STORED,
-        help="id of a stored run, or latest",
+        help="id of a stored run, or latest, the newest judged one",
     ),
 ]
 Store = Annotated[

@@ -4,12 +4,12 @@ An operation is asked of a real user or key where there is one, else of one that
 AWS looks at permissions first, and says NoSuchEntity to those who may ask.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from auditor.engine.denial import Denial
 from auditor.engine.inventory import HOPELESS
 from auditor.errors import AwsFailure, FailureKind
 from auditor.model.permission import statement
@@ -21,8 +21,6 @@ NOBODY = "iamaudit-doctor-asks-for-nobody"
 _USERS_ASKED = 25
 """How many users are looked at for one that has a key."""
 _REPORT_CODES = frozenset({"ReportNotPresent", "ReportInProgress", "ReportExpired"})
-_EXPLICIT = re.compile(r"explicit deny in (?:an? )?([a-z-]+(?: [a-z-]+){0,3})")
-_IMPLICIT = re.compile(r"because no ([a-z-]+(?: [a-z-]+){0,3}) allows")
 
 
 class State(StrEnum):
@@ -48,6 +46,8 @@ class Check:
     """What to do with `statement`, or instead."""
     statement: Mapping[str, object] | None = field(default=None, hash=False)
     """What grants it, where it is missing."""
+    denial: Denial | None = None
+    """What AWS says of its refusal."""
 
 
 class Asking(Protocol):
@@ -71,12 +71,14 @@ def check_of(failure: AwsFailure) -> Check:
     """Return what a refused or failed call tells of the permission for it."""
     operation, told = failure.operation, f"{failure.code}: {failure.message}"
     if failure.kind is FailureKind.DENIED:
+        denial = Denial.of(failure.message)
         return Check(
             operation=operation,
             state=State.MISSING,
             detail=told,
-            mend=_mend(failure.message),
+            mend=denial.fix,
             statement=statement(operation),
+            denial=denial,
         )
     if _says_allowed(failure):
         return Check(operation=operation, state=State.ALLOWED)
@@ -91,16 +93,6 @@ def _says_allowed(failure: AwsFailure) -> bool:
         or failure.code in _REPORT_CODES
         or failure.code.endswith("NotFoundException")
     )
-
-
-def _mend(message: str) -> str:
-    """Say where the statement is to go, as far as AWS says why it refused."""
-    if explicit := _EXPLICIT.search(message):
-        return f"lift the explicit deny in the {explicit[1]}, and have this granted"
-    implicit = _IMPLICIT.search(message)
-    if implicit and implicit[1] != "identity-based policy":
-        return f"grant it in the {implicit[1]}, too"
-    return "grant it"
 
 
 class _Examination:

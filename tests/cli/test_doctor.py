@@ -7,7 +7,9 @@ from rich.console import Console
 
 from auditor.cli.doctor import _code, _show
 from auditor.cli.exits import ExitCode
-from auditor.engine.doctor import Check, State
+from auditor.demo.emulator import Request, Response
+from auditor.engine.doctor import Check, State, check_of
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Via
 from auditor.ports import Caller
 from auditor.wiring.doctor import Diagnosis, Examined
@@ -116,3 +118,56 @@ def test_wrong_usage_exits_with_2(run: Run, world: World, wrong: list[str]) -> N
 
     assert ran.code == 2, ran.stdout + ran.stderr
     assert ACCOUNT_ID not in ran.stdout
+
+
+def denied(message: str) -> Check:
+    failure = AwsFailure(
+        operation="iam:ListUsers", code="AccessDenied", message=message, kind=FailureKind.DENIED
+    )
+    return check_of(failure)
+
+
+def test_the_policy_that_denies_is_named_once_for_all_its_accounts() -> None:
+    accounts = [an_account(f"{number:012}") for number in (1, 2)]
+    told = shown(
+        a_diagnosis(
+            *(
+                an_examined(
+                    denied(
+                        f"User: arn:aws:sts::{each.id}:assumed-role/x/y is not authorized to"
+                        " perform: iam:ListUsers with an explicit deny in a service control policy:"
+                        f" arn:p1 (authorization id example{each.id})"
+                    ),
+                    account=each,
+                )
+                for each in accounts
+            )
+        )
+    )
+
+    [line] = [line for line in told.splitlines() if "is missing" in line]
+    assert line.startswith("000000000001, 000000000002: iam:ListUsers is missing; ")
+    assert "an explicit deny in the service control policy arn:p1 forbids it" in line
+    assert line.endswith("--authorization-id example000000000001")
+
+
+def test_an_account_that_a_policy_bars_is_examined_with_its_name(run: Run, world: World) -> None:
+    def barred(request: Request) -> Response | None:
+        if request.operation != "ListUsers":
+            return None
+        return Response(
+            status=403,
+            code="AccessDenied",
+            message="User: x is not authorized to perform: iam:ListUsers on resource: * with an"
+            " explicit deny in a service control policy: arn:aws:organizations::1:policy/o/p-1."
+            " Go to https://example.com/x for complete details, or call the"
+            " GetRequestAuthorizationDetails API with the following authorization id: example1234",
+        )
+
+    world.emulator.hooks.append(barred)
+
+    ran = run("doctor", variables=world.variables)
+
+    assert ran.code == 3
+    assert "the service control policy arn:aws:organizations::1:policy/o/p-1 forbids" in ran.stdout
+    assert "--authorization-id example1234" in ran.stdout
