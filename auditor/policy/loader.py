@@ -88,7 +88,11 @@ def _placed(text: str, source: str) -> Placed:
 def mistakes_of(error: ValidationError, placed: Placed, source: str) -> list[str]:
     """Return what does not fit the document's shape, one line each with its place."""
     lines = []
-    for each in error.errors():
+    errors = error.errors()
+    if any(each["type"] == "missing" and each["loc"] == ("apiVersion",) for each in errors):
+        # It is another kind of file: what is in it is not for a message.
+        errors = [each for each in errors if each["type"] != "extra_forbidden"]
+    for each in errors:
         find = placed.key_at if each["type"] == "extra_forbidden" else placed.at
         place = find(tuple(each["loc"]))
         lines.append(f"{source}:{place}: {_where(each['loc'])}{each['msg']}")

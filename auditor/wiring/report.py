@@ -1,6 +1,7 @@
 """`report`: a stored run told again, or judged again by other policies or at another time."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from auditor.store.output import LATEST, Output
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.wiring.changes import baseline, changes_since
-from auditor.wiring.judging import judge_of
+from auditor.wiring.judging import judge_of, kept_unjudged
 from auditor.wiring.policies import stamps, stored_policies, tried_policies
 
 
@@ -71,7 +72,8 @@ def replay(
                 rules=stamps(judges),
             )
             judge = judge_of(store, again, judges)
-            store.rejudge(again, judge.judged(), judge.results)
+            with nullcontext() if store.judged(stored.id) else kept_unjudged(stored.id):
+                store.rejudge(again, judge.judged(), judge.results)
         told: ReportStream = StoredReport(
             store.connection,
             stored.id,

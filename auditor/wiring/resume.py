@@ -28,7 +28,8 @@ def unfinished(
         store.close()
     if run.finished_at is not None:
         raise AuditError(
-            f"--resume: run {run.id} is finished", hint="scan without it; iamaudit report shows it"
+            f"--resume: run {run.id} is finished",
+            hint=f"scan without it; iamaudit report --run {run.id} shows it",
         )
     if run.source != options.source:
         raise AuditError(f"--resume: run {run.id} has --source {run.source}", hint=_SAME)

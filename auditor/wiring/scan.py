@@ -20,7 +20,7 @@ from auditor.engine.refresh import last_uses
 from auditor.engine.scan import Ended, Scan
 from auditor.engine.sizes import Measure, users_in
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, InterruptedAuditError, PolicyError
+from auditor.errors import AuditError, InterruptedAuditError
 from auditor.formats.masked import MaskedReport
 from auditor.formats.stream import ReportStream
 from auditor.model.access_key import AccessKeyId
@@ -28,7 +28,6 @@ from auditor.model.account import Account
 from auditor.model.plan import Plan
 from auditor.model.run import Run
 from auditor.policy.compiled import CompiledPolicy
-from auditor.policy.evaluate import FailedConditionError
 from auditor.ports import Auditing, Caller, Clock
 from auditor.remediation.planner import Planning
 from auditor.store.journal import SqliteJournal
@@ -41,7 +40,7 @@ from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.changes import changes_since, find_baseline
 from auditor.wiring.cluster import on_cluster
-from auditor.wiring.judging import judge_of
+from auditor.wiring.judging import judge_of, kept_unjudged
 from auditor.wiring.policies import stamps, tried_policies
 from auditor.wiring.remediation import planned, write_plan
 from auditor.wiring.report import write_reports
@@ -222,14 +221,8 @@ class _Scanned:
             )
 
     def _judged(self, judge: RunJudge) -> StoredReport:
-        try:
+        with kept_unjudged(self.run.id):
             self.store.record(self.run.id, judge.judged(), judge.results)
-        except FailedConditionError as error:
-            again = f"iamaudit report --run {self.run.id} --policy FILE"
-            raise PolicyError(
-                f"run {self.run.id} is kept, and not judged: {error.placed}",
-                hint=f"{error.hint}; then `{again}` judges what was read",
-            ) from None
         changes = changes_since(self.store, self.earlier, self.run.id)
         return StoredReport(
             self.store.connection, self.run.id, version=__version__, changes=changes

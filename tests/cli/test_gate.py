@@ -95,6 +95,11 @@ def test_a_scan_whose_policy_fails_when_it_judges_is_kept_as_not_judged(
     since = run("scan", "--quiet", "--baseline", "latest", "--only-new", variables=world.variables)
     fixed = run("report", "--run", bad, "--policy", "baseline", variables=OFFLINE)
 
+    told = run("report", "--run", bad, variables=OFFLINE)
+    planned = run("plan", "--run", bad, variables=world.variables)
+
+    for each in (told, planned):
+        assert (each.code, f"run {bad} is kept, and not judged" in each.stderr) == (2, True)
     assert f"Run {bad} is newer, and was not judged" in shown.stderr
     assert since.report["changes"]["baseline"]["id"] == good["id"]
     assert since.code == 0

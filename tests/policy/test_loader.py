@@ -177,3 +177,12 @@ def test_a_date_that_is_none_is_told_in_its_place() -> None:
     text = a_policy(head="exemptions: [{reason: r, owner: o, expires: 2030-13-01}]")
 
     assert mistakes(text).startswith("house.yaml:5:45: not a value: month must be")
+
+
+def test_a_file_that_is_no_policy_is_refused_without_what_is_in_it() -> None:
+    with pytest.raises(PolicyError) as caught:
+        compiled("db_password: hunter2\nsecret-name: x\n")
+
+    assert "apiVersion: Field required" in str(caught.value)
+    assert "db_password" not in str(caught.value)
+    assert "secret-name" not in str(caught.value)
