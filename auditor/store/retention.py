@@ -46,15 +46,18 @@ class Retention:
     ) -> list[Retained]:
         """Return the runs that are neither among the newest `keep` nor as young as `keep_for`.
 
-        The oldest come first. Neither the newest run nor the newest finished one is among them.
+        The oldest come first. Never among them are the newest run, the newest finished one, and
+        those that `latest` means: the newest judged one, and the newest that is both.
         """
         runs = self._connection.execute(
-            "SELECT id, started_at, finished_at FROM main.run ORDER BY rowid DESC"
+            "SELECT id, started_at, finished_at, judged FROM main.run ORDER BY rowid DESC"
         ).fetchall()
-        newest = {run[0] for run in runs[:1]}
-        newest |= {run[0] for run in [each for each in runs if each[2] is not None][:1]}
+        finished = [run for run in runs if run[2] is not None]
+        judged = [run for run in runs if run[3]]
+        both = [run for run in finished if run[3]]
+        newest = {run[0] for some in (runs, finished, judged, both) for run in some[:1]}
         told = []
-        for place, (run_id, started_at, finished_at) in enumerate(runs):
+        for place, (run_id, started_at, finished_at, _) in enumerate(runs):
             age = now - certain(started_at)
             kept = (keep is not None and place < keep) or (keep_for is not None and age <= keep_for)
             if not kept and run_id not in newest:

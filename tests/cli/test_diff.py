@@ -235,7 +235,9 @@ def test_prune_removes_report_folders_on_request_and_follows_no_link(
 
     (folder / "two").mkdir()
     store = SqliteRunStore(folder / STORE)
-    store.begin(a_run("three", started_at=NOW), [])
+    three = a_run("three", sources=[policy_source("baseline")], started_at=NOW)
+    store.begin(three, [])
+    judge_if_needed(store, three)
     store.close()
     run("prune", "--keep", "1", "--reports", "--yes")
 

@@ -13,7 +13,7 @@ from auditor.store.journal import SqliteJournal
 from auditor.store.retention import Retention
 from auditor.store.runs import SqliteRunStore
 from auditor.store.trend import trend
-from tests.builders import ACCOUNT_ID, KEY_ID, NOW, a_key, ago
+from tests.builders import ACCOUNT_ID, KEY_ID, NOW, a_key, a_run, ago
 from tests.store.test_changes import kept, old, stored
 
 
@@ -104,6 +104,13 @@ def test_runs_beyond_the_number_and_the_days_may_go(opened: Opened) -> None:
     assert list(opened.beyond(days=25)) == ["40", "30"]
     assert list(opened.beyond(keep=1, days=35)) == ["40"]
     assert list(opened.beyond(keep=3, days=5)) == ["40"]
+
+
+def test_the_newest_judged_run_which_latest_means_always_stays(opened: Opened) -> None:
+    opened.runs(40, 30, 20)
+    opened.store.begin(a_run("10", started_at=ago(days=10), finished_at=ago(days=10)), [])
+
+    assert list(opened.beyond(keep=1)) == ["40", "30"]
 
 
 def test_the_newest_run_and_the_newest_finished_one_always_stay(opened: Opened) -> None:
