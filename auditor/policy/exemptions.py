@@ -43,4 +43,9 @@ def _parts(
 
 
 def _tagged(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
-    return all(name in tags and fnmatchcase(tags[name], glob) for name, glob in wanted.items())
+    """Whether the user has all the tags; IAM takes `Owner` and `owner` for one key."""
+    found = {name.casefold(): value for name, value in tags.items()}
+    return all(
+        name.casefold() in found and fnmatchcase(found[name.casefold()], glob)
+        for name, glob in wanted.items()
+    )

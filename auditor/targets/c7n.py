@@ -52,21 +52,19 @@ class Entry(BaseModel):
     profile: Annotated[str, Field(min_length=1)] | None = None
     tags: list[str] | None = None
 
-    @property
-    def role_arn(self) -> str | None:
-        """The role's ARN: c7n-org takes a name for one of the account."""
+    def role_arn(self, partition: str) -> str | None:
+        """Return the role's ARN: c7n-org takes a name for one of the account."""
         if self.role is None or self.role.startswith("arn:"):
             return self.role
-        return f"arn:aws:iam::{self.account_id}:role/{self.role.removeprefix('/')}"
+        return f"arn:{partition}:iam::{self.account_id}:role/{self.role.removeprefix('/')}"
 
-    @property
-    def account(self) -> Account:
-        """The account; c7n-org does not use the profile where there is a role."""
+    def account(self, partition: str) -> Account:
+        """Return the account; c7n-org does not use the profile where there is a role."""
         pairs = (tag.split(":", 1) for tag in self.tags or () if ":" in tag)
         return Account(
             id=parse_account_id(self.account_id),
             name=self.name,
-            role_arn=self.role_arn,
+            role_arn=self.role_arn(partition),
             external_id=self.external_id,
             profile=self.profile if self.role is None else None,
             tags=dict(pairs) or None,

@@ -62,9 +62,10 @@ def read_accounts(path: Path) -> list[Account]:
     return [each.account for each in read_placed(path)]
 
 
-def read_placed(path: Path) -> list[PlacedAccount]:
+def read_placed(path: Path, *, partition: str = "aws") -> list[PlacedAccount]:
     """Return the accounts of the file; raise AuditError naming line and column of a mistake.
 
+    `partition` is that of roles which are given by name, as c7n-org does.
     The file is a list, or a mapping whose `accounts` is the list, or c7n-org's `accounts.yml`.
     """
     try:
@@ -77,7 +78,7 @@ def read_placed(path: Path) -> list[PlacedAccount]:
     except places.YamlError as error:
         raise AuditError(f"{path}:{error.place}: {error}", hint=_HINT) from None
     if c7n.is_c7n(placed.data):
-        return _read_c7n(path, placed)
+        return _read_c7n(path, placed, partition)
     data = placed.data
     prefix: places.Path = ()
     if isinstance(data, dict) and data.keys() == {"accounts"}:
@@ -97,14 +98,15 @@ def _placed_accounts(
     ]
 
 
-def _read_c7n(path: Path, placed: places.Placed) -> list[PlacedAccount]:
+def _read_c7n(path: Path, placed: places.Placed, partition: str) -> list[PlacedAccount]:
     prefix = ("accounts",)
     if not placed.data.get("accounts"):
         raise AuditError(f"{path}: no AWS accounts in it", hint=c7n.HINT)
     entries = _checked(path, placed, c7n.ENTRIES, placed.data["accounts"], prefix, hint=c7n.HINT)
-    for index, entry in enumerate(entries):
-        _check_role(path, placed, (*prefix, index, "role"), entry.account_id, entry.role_arn)
-    return _placed_accounts(path, placed, prefix, [entry.account for entry in entries])
+    accounts = [entry.account(partition) for entry in entries]
+    for index, account in enumerate(accounts):
+        _check_role(path, placed, (*prefix, index, "role"), account.id, account.role_arn)
+    return _placed_accounts(path, placed, prefix, accounts)
 
 
 def _checked(

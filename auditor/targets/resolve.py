@@ -30,9 +30,9 @@ async def resolve(
     make no sense, contradict each other, or nothing active is left.
     """
     include, exclude = list(include), list(exclude)
-    files = {item: read_placed(item.path) for item in include if isinstance(item, Listed)}
+    files = _read(include, caller)
     _check_same(listed for each in files.values() for listed in each)
-    files |= {item: read_placed(item.path) for item in exclude if isinstance(item, Listed)}
+    files |= _read(exclude, caller)
     found = await _expand(include, caller, organizations, files)
     dropped = await _expand(exclude, caller, organizations, files)
     accounts = [
@@ -42,6 +42,14 @@ async def resolve(
     if all(account.skip for account in accounts):
         raise _nothing_left(accounts)
     return await _enrich(accounts, organizations, facts)
+
+
+def _read(items: Iterable[Item], caller: Caller) -> dict[Listed, list[PlacedAccount]]:
+    return {
+        item: read_placed(item.path, partition=caller.partition)
+        for item in items
+        if isinstance(item, Listed)
+    }
 
 
 async def _expand(

@@ -6,7 +6,7 @@ import pytest
 
 from auditor.errors import AuditError
 from auditor.model.account import Account
-from auditor.targets.file import read_accounts
+from auditor.targets.file import read_accounts, read_placed
 from tests.builders import an_account
 
 ONE, TWO = "111111111111", "222222222222"
@@ -59,6 +59,15 @@ def test_a_role_is_an_arn_or_a_name_in_the_account(tmp_path: Path, role: str) ->
     [account] = accounts_of(tmp_path, entry(f"role: {role}"))
 
     assert account.role_arn == ROLE
+
+
+def test_a_role_by_its_name_is_of_the_callers_partition(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.yml"
+    file.write_text(entry("role: audit"))
+
+    [listed] = read_placed(file, partition="aws-cn")
+
+    assert listed.account.role_arn == ROLE.replace("arn:aws:", "arn:aws-cn:")
 
 
 def test_where_there_is_a_role_its_profile_is_not_used(tmp_path: Path) -> None:
