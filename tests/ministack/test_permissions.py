@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from auditor.aws.permissions import read_session_policies
 from auditor.aws.secrets import SecretsManagerSink, secret_name
 from auditor.aws.session import Aws, Connection
 from auditor.aws.writer import ClientWriter
@@ -102,6 +105,29 @@ async def test_the_session_can_do_nothing_beyond_the_grant_whatever_the_role_may
     assert caught.value.kind is FailureKind.DENIED
     assert estate.keys(bob) == {bob.id: KeyStatus.ACTIVE}
     assert estate.keys(amy) == {amy.id: KeyStatus.INACTIVE}
+
+
+@pytest.mark.parametrize(("_", "policy"), read_session_policies()[:2])
+async def test_a_session_for_reading_changes_nothing_whatever_the_role_may(
+    estate: Estate, _: Via, policy: str
+) -> None:
+    amy = estate.add_user("amy")
+    writer = f"arn:aws:iam::{estate.member_id}:role/iamaudit-write"
+    aws = an_aws(estate)
+
+    async with (
+        aws.connect(),
+        aws._way.to_read(replace(estate.member, role_arn=writer), policy) as entry,
+        aws._client(entry, "iam") as client,
+    ):
+        listed = await client.list_access_keys(UserName=amy.user_name)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            await client.update_access_key(
+                UserName=amy.user_name, AccessKeyId=amy.id, Status="Inactive"
+            )
+
+    assert [each["AccessKeyId"] for each in listed["AccessKeyMetadata"]] == [amy.id]
+    assert estate.status(amy) is KeyStatus.ACTIVE
 
 
 @pytest.mark.parametrize("external_id", ["wrong", None])
