@@ -236,14 +236,16 @@ class Judge:
         for exemption in self._policy.exemptions:
             if self._now >= exemption.ends_at:
                 continue
-            covers = self.covers(exemption, rule.id, user_class)
+            covers = self._covers(exemption, rule.id, user_class)
             if isinstance(covers, Unbound):
                 unread = unread or exemption
             elif covers:
                 return exemption, None
         return None, unread
 
-    def covers(self, exemption: CompiledExemption, rule_id: str, user_class: str) -> bool | Unbound:
+    def _covers(
+        self, exemption: CompiledExemption, rule_id: str, user_class: str
+    ) -> bool | Unbound:
         """Return whether an exemption covers the rule for this key; raise PolicyError."""
 
         def decide(exemption: CompiledExemption) -> bool | Unbound:

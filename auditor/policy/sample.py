@@ -18,6 +18,8 @@ from auditor.policy.facts import Facts, facts_of_keys
 _ACCOUNT = Account(id=AccountId("111122223333"), name="sample", ou="Root", tags={})
 _PARTITION = "aws"
 _UNKNOWN = Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
+# In days: beyond what any policy allows, so that its rules are violated.
+_OLD, _UNUSED = 7300, 3650
 _KEY_IDS = ("AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE")
 
 
@@ -42,8 +44,8 @@ def sample_keys(tags: Iterable[str], now: datetime) -> Iterator[SampleKey]:
 
 def _ordinary(now: datetime) -> Iterator[UserInventory]:
     active, inactive = KeyStatus.ACTIVE, KeyStatus.INACTIVE
-    used, never = Used(at=_before(now, 200), service="s3", region="us-east-1"), NeverUsed()
-    for age in (400, 1):
+    used, never = _used(now), NeverUsed()
+    for age in (_OLD, 1):
         for statuses in ((active, inactive), (active, active)):
             for use in (used, never) if age > 1 else (never,):
                 keys = (
@@ -54,9 +56,9 @@ def _ordinary(now: datetime) -> Iterator[UserInventory]:
 
 
 def _others(tags: list[str], now: datetime) -> Iterator[UserInventory]:
-    used = Used(at=_before(now, 200), service="s3", region="us-east-1")
-    keys = [_key(0, KeyStatus.ACTIVE, _before(now, 400), each) for each in (used, NeverUsed())]
-    lost = (_key(0, KeyStatus.ACTIVE, _before(now, 400), _UNKNOWN),)
+    made, active = _before(now, _OLD), KeyStatus.ACTIVE
+    keys = [_key(0, active, made, each) for each in (_used(now), NeverUsed())]
+    lost = (_key(0, active, made, _UNKNOWN),)
     policies = ("arn:aws:iam::aws:policy/AdministratorAccess",)
     people = [
         _user(now, password=True),
@@ -85,7 +87,7 @@ def _user(
         name="sample",
         arn=f"arn:{_PARTITION}:iam::{_ACCOUNT.id}:user/sample",
         path="/",
-        created_at=_before(now, 500),
+        created_at=_before(now, _OLD),
         root=False,
         password_enabled=password,
         mfa=False,
@@ -102,7 +104,7 @@ def _unknown_user(now: datetime) -> Identity:
         name="sample",
         arn=f"arn:{_PARTITION}:iam::{_ACCOUNT.id}:user/sample",
         path="/",
-        created_at=_before(now, 500),
+        created_at=_before(now, _OLD),
         root=False,
         password_enabled=_UNKNOWN,
         mfa=_UNKNOWN,
@@ -119,7 +121,7 @@ def _root(now: datetime) -> Identity:
         name=ROOT_USER_NAME,
         arn=f"arn:{_PARTITION}:iam::{_ACCOUNT.id}:root",
         path="/",
-        created_at=_before(now, 500),
+        created_at=_before(now, _OLD),
         root=True,
         password_enabled=_UNKNOWN,
         mfa=True,
@@ -129,6 +131,10 @@ def _root(now: datetime) -> Identity:
         admin=True,
         quarantined=False,
     )
+
+
+def _used(now: datetime) -> Used:
+    return Used(at=_before(now, _UNUSED), service="s3", region="us-east-1")
 
 
 def _key(place: int, status: KeyStatus, created_at: datetime, use: LastUse) -> AccessKey:

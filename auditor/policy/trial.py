@@ -37,39 +37,41 @@ def try_policy(policy: CompiledPolicy, *, now: datetime, thorough: bool = True) 
     out.
     """
     failures: dict[str, FailedConditionError] = {}
-    warnings: dict[str, FailedConditionError] = {}
+    doubts: dict[str, FailedConditionError] = {}
     for sample in sample_keys(_tags_named(policy), now):
         if not (sample.ordinary or thorough):
             break
-        for error in _failures(policy, sample, now=now, thorough=thorough):
-            found = failures if sample.ordinary else warnings
+        found = failures if sample.ordinary else doubts
+        for error in _failures(policy, sample, now=now):
             found.setdefault(error.placed, error)
-    if thorough:
-        for error in _in_other_classes(policy, now=now):
-            warnings.setdefault(error.placed, error)
-    told = [
-        f"{message}, for some users; {error.hint}"
-        for message, error in warnings.items()
-        if message not in failures
+        if thorough:
+            for error in _doubts(policy, sample, now=now):
+                doubts.setdefault(error.placed, error)
+    refused = tuple(PolicyError(each.placed, hint=each.hint) for each in failures.values())
+    if not thorough:
+        return Trial(failures=refused, warnings=())
+    warnings = [
+        f"{each.placed}, for some users; {each.hint}"
+        for each in doubts.values()
+        if each.placed not in failures
     ]
-    if thorough:
-        failing = "\n".join([*failures, *warnings])
-        told += [
-            line
-            for what, condition in _conditions(policy, now)
-            if f"{condition.place}: {what}" not in failing
-            for line in _unguarded(what, condition)
-        ]
-    return Trial(
-        failures=tuple(PolicyError(told, hint=each.hint) for told, each in failures.items()),
-        warnings=tuple(told),
-    )
+    known = "\n".join([*failures, *doubts])
+    warnings += [
+        line
+        for what, condition in _conditions(policy, now)
+        if f"{condition.place}: {what}" not in known
+        for line in _unguarded(what, condition)
+    ]
+    return Trial(failures=refused, warnings=tuple(warnings))
 
 
 def _failures(
-    policy: CompiledPolicy, sample: SampleKey, *, now: datetime, thorough: bool
+    policy: CompiledPolicy, sample: SampleKey, *, now: datetime
 ) -> Iterator[FailedConditionError]:
-    """Yield what fails when one key is judged, each condition by itself."""
+    """Yield what fails when one key is judged, each class and rule by itself.
+
+    An exemption is asked as in a scan: where a rule that it covers is violated.
+    """
     judge = Judge(sample.facts, policy, now)
     root = sample.facts.known["user.root"]
     classes, unknown = [ROOT_CLASS if root else DEFAULT_CLASS], None
@@ -82,35 +84,25 @@ def _failures(
             judge.verdict(rule, classes, unknown)
         except FailedConditionError as error:
             yield error
-    for exemption in policy.exemptions:
-        if now >= exemption.ends_at:
-            continue
-        rule_id = next(iter(exemption.rules or ("",)))
+
+
+def _doubts(
+    policy: CompiledPolicy, sample: SampleKey, *, now: datetime
+) -> Iterator[FailedConditionError]:
+    """Yield what would fail if the user were of any class, and every exemption were asked."""
+    judge = Judge(sample.facts, policy, now)
+    for rule in policy.rules:
         try:
-            judge.covers(exemption, rule_id, classes[0])
-            if thorough and not sample.ordinary:
-                judge.exempts(exemption, classes[0])
+            for each in policy.classes:
+                judge.verdict(rule, [each.name], None)
         except FailedConditionError as error:
             yield error
-
-
-def _in_other_classes(policy: CompiledPolicy, *, now: datetime) -> Iterator[FailedConditionError]:
-    """Yield what fails where a user is of a class that no user of the sample is of."""
-    names = [each.name for each in policy.classes]
-    for sample in sample_keys((), now):
-        judge = Judge(sample.facts, policy, now)
-        for rule in policy.rules:
-            try:
-                for name in names:
-                    judge.verdict(rule, [name], None)
-            except FailedConditionError as error:
-                yield error
-        for exemption in policy.exemptions:
-            try:
-                if now < exemption.ends_at:
-                    judge.exempts(exemption, DEFAULT_CLASS)
-            except FailedConditionError as error:
-                yield error
+    for exemption in policy.exemptions:
+        try:
+            if now < exemption.ends_at:
+                judge.exempts(exemption, DEFAULT_CLASS)
+        except FailedConditionError as error:
+            yield error
 
 
 def _conditions(policy: CompiledPolicy, now: datetime) -> Iterator[tuple[str, Condition]]:

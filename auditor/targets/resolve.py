@@ -109,8 +109,10 @@ def _differences(first: Account, second: Account) -> list[str]:
     differ = [name for name, one, other in zip(_REACH, *ways, strict=True) if one != other]
     if not all(any(way) for way in ways):
         differ = []
-    if first.tags is not None and second.tags is not None and first.tags != second.tags:
-        differ.append("tags")
+    for name in ("name", "tags"):  # rules may look at both
+        said = [getattr(each, name) for each in (first, second)]
+        if None not in said and said[0] != said[1]:
+            differ.append(name)
     return differ
 
 

@@ -123,6 +123,18 @@ def test_the_conditions_of_exemptions_are_tried_as_far_as_nothing_else_guards_th
     assert "exemption 1" in str([*trial.failures, *trial.warnings][0])
 
 
+def test_an_exemption_from_a_rule_that_ordinary_users_keep_is_warned_of() -> None:
+    rules = a_rule("gone", when="key.active && user.root")
+    text = a_policy(a_rule(), rules) + (
+        "exemptions:\n  - {rules: [gone], when: account.tags.env == 'x', reason: r, owner: o,"
+        " expires: 2099-01-31}\n"
+    )
+    trial = try_policy(compiled(text), now=NOW)
+
+    assert trial.failures == ()
+    assert ["exemption 1" in each for each in trial.warnings] == [True]
+
+
 def test_an_expired_exemption_is_not_tried() -> None:
     text = a_policy() + (
         "exemptions:\n  - {when: user.tags.a == 'b', reason: r, owner: o, expires: 2020-01-31}\n"

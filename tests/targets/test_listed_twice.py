@@ -29,6 +29,7 @@ async def the_account(*lists: str) -> Account:
         (f"role_arn: '{X}'", f"role_arn: '{X}', external_id: abc", "external_id"),
         ("profile: a", "profile: b", "profile"),
         (f"role_arn: '{X}'", "profile: b", "role_arn and profile"),
+        ("name: prod", "name: test", "name"),
         ("tags: {stage: prod}", "tags: {stage: test}", "tags"),
     ],
 )
