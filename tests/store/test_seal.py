@@ -605,7 +605,7 @@ def test_a_run_that_its_scan_did_not_live_to_judge_is_sealed_when_it_is_judged(
     assert "unsealed" not in told(tmp_path, ["history"]).out
     assert told(tmp_path, ["report"]).code == 1
 
-    assert told(tmp_path, ["diff"]).code == 0  # which judges both
+    assert told(tmp_path, ["diff", "run-1", "run-2"]).code == 0  # which judges both
 
     with closing(SqliteRunStore(tmp_path / STORE)) as store:
         assert all(run["digest"] for run in trend(store.connection))
