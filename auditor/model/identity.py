@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from auditor.model.tags import values_of
 from auditor.model.unknown import Known
 
 ROOT_USER_NAME = "<root_account>"
@@ -17,7 +18,7 @@ def owner_of(tags: Mapping[str, str]) -> str | None:
 
     Where several spellings of it say different things, all of them are told.
     """
-    said = {value.strip() for name, value in tags.items() if name.casefold() == OWNER_TAG}
+    said = {value.strip() for value in values_of(tags, OWNER_TAG)}
     return ", ".join(sorted(filter(None, said))) or None
 
 

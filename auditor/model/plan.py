@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from auditor.model.access_key import AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import AccountId
+from auditor.model.tags import values_of
 
 
 class ActionKind(StrEnum):
@@ -70,11 +71,17 @@ class Protection:
     """`KEY` or `KEY=VALUE`: users with this tag."""
 
     def by_tag(self, tags: Mapping[str, str]) -> bool:
-        """Whether the tags of a user protect it."""
+        """Whether the tags of a user protect it; neither key nor value has a case here.
+
+        A protection that is missed costs a key, so the value `True` protects where `true` is asked.
+        """
         if self.tag is None:
             return False
         name, equals, value = self.tag.partition("=")
-        return name in tags and (not equals or tags[name] == value)
+        found = values_of(tags, name)
+        if not equals:
+            return bool(found)
+        return value.casefold() in {each.casefold() for each in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

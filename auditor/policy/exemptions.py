@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from auditor.model.tags import values_of
 from auditor.policy.cel import Unbound
 from auditor.policy.compiled import CompiledExemption
 from auditor.policy.facts import Values
@@ -43,9 +44,8 @@ def _parts(
 
 
 def _tagged(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
-    """Whether the user has all the tags; IAM takes `Owner` and `owner` for one key."""
-    found = {name.casefold(): value for name, value in tags.items()}
+    """Whether the user has all the tags."""
     return all(
-        name.casefold() in found and fnmatchcase(found[name.casefold()], glob)
+        any(fnmatchcase(value, glob) for value in values_of(tags, name))
         for name, glob in wanted.items()
     )
