@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# The value of PYTHONSAFEPATH by which a worker knows that the scan set it, and not the operator.
+SAFE_PATH = "iamaudit"
 _LOOK = 10.0
 """Seconds between looks at whether there is any worker left."""
 _PATIENCE = 6

@@ -1,8 +1,9 @@
 """Dask clusters: one started on this machine for the scan, or one that there is."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from auditor import __version__, fanout
 from auditor.aws.tls import is_loopback
 from auditor.config import ScanOptions
-from auditor.engine.cluster import Cluster
+from auditor.engine.cluster import SAFE_PATH, Cluster
 from auditor.engine.in_process import accounts_at_once
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
@@ -25,6 +26,9 @@ _NO_PAGES: dict[str, list[str]] = {
     "distributed.worker.http.routes": [],
 }
 """Dask's pages about tasks, which anybody on this machine could read: there is no TLS for them."""
+# Workers are started by `python -c`, which looks for modules in the current folder first, and have
+# the operator's credentials: what lies in that folder must not run. Any text will do as value.
+_SAFE_PATH = {"PYTHONSAFEPATH": SAFE_PATH}
 
 
 @asynccontextmanager
@@ -118,17 +122,21 @@ async def _client(options: ScanOptions) -> AsyncIterator["Client"]:
         if options.scheduler is None:
             workers = options.workers or 1
             stack.enter_context(dask.config.set(_NO_PAGES))
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=accounts_at_once(max(1, options.concurrency // workers)),
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-                security=True,  # anybody on this machine could use a scheduler that knows no keys
-                asynchronous=True,
-            )
-            await stack.enter_async_context(cluster)
+            # A worker that is lost is started again with these.
+            again = {f"distributed.nanny.pre-spawn-environ.{n}": v for n, v in _SAFE_PATH.items()}
+            stack.enter_context(dask.config.set(again))
+            with _environment(_SAFE_PATH):
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=accounts_at_once(max(1, options.concurrency // workers)),
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                    security=True,  # else anybody on this machine could use the scheduler
+                    asynchronous=True,
+                )
+                await stack.enter_async_context(cluster)
             client = Client(cluster, asynchronous=True, set_as_default=False)
         else:
             client = Client(
@@ -146,6 +154,21 @@ async def _client(options: ScanOptions) -> AsyncIterator["Client"]:
         finally:
             with fanout.shielded():
                 await stack.aclose()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for processes that are started meanwhile, where the operator did not.
+
+    Not for longer: a `credential_process` that is a Python script may need modules beside it.
+    """
+    ours = [name for name in variables if not os.environ.get(name)]
+    os.environ.update({name: variables[name] for name in ours})
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 async def _unregister(client: "Client", run_id: str) -> None:

@@ -1,5 +1,6 @@
 """What runs on a Dask worker: one plugin for each scan, and the task that reads one account."""
 
+import os
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from auditor import __version__
 from auditor.aws.connection import Connection
 from auditor.aws.session import Aws
 from auditor.config import TransportName
-from auditor.engine.cluster import Read
+from auditor.engine.cluster import SAFE_PATH, Read
 from auditor.engine.in_process import InProcess
 from auditor.engine.inventory import unreachable
 from auditor.engine.tally import Tally
@@ -52,6 +53,9 @@ class ScanPlugin(WorkerPlugin):
         if self._options.started_here:
             # Ctrl-C reaches the whole process group: what was read is asked for, then all end.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if os.environ.get("PYTHONSAFEPATH") == SAFE_PATH:
+                # A credential_process that is a Python script may need modules beside it.
+                del os.environ["PYTHONSAFEPATH"]
         self._tally = Tally()
         self._scopes: set[anyio.CancelScope] = set()
         self._stopped = False
