@@ -50,8 +50,11 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
     return content
 
 
-def check_private(path: Path, found: os.stat_result) -> None:
+def check_private(path: Path, found: os.stat_result, *, group_may_write: bool = False) -> None:
     """Raise AuditError unless nobody but this user and root can change what is at `path`.
+
+    With `group_may_write` its group may, too: many systems make files so, for a group that has one
+    member.
 
     `found` is the state of the opened file or folder, so that nobody can swap it in between. A
     folder that others may write to passes with the sticky bit, as /tmp: who owns what lies in it
@@ -64,7 +67,8 @@ def check_private(path: Path, found: os.stat_result) -> None:
             hint="work on a copy of your own, or run iamaudit as that user",
         )
     shared = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not shared:
+    others = stat.S_IWOTH if group_may_write else stat.S_IWGRP | stat.S_IWOTH
+    if found.st_mode & others and not shared:
         raise AuditError(
             f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
             hint=f"chmod go-w {path}, after making sure that what is in it is yours",

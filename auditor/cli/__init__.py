@@ -53,7 +53,7 @@ def _global(
             "--config",
             metavar="FILE",
             callback=_keep_config,
-            help="Options in TOML; where not given, ./iamaudit.toml and your own.",
+            help="Options in TOML; where not given, those of your own file.",
             show_default=False,
         ),
     ] = None,

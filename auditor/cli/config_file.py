@@ -1,8 +1,9 @@
-"""`iamaudit.toml`: where it is looked for, and what it may say.
+"""`iamaudit.toml`: which file counts, and what it may say.
 
 A key is an option that has an IAMAUDIT_* variable. What makes a run go further (`--yes`,
-`--allow-…`, `--remediate`, `--show-secret`) has none: no file says it, either. A file that merely
-lies in the current folder, as one that came with a clone, may say `HARMLESS` alone.
+`--allow-…`, `--remediate`, `--show-secret`) has none: no file says it, either. A file in the
+current folder may have come with a clone: it is read only where `--config` names it, and may say
+`HARMLESS` alone.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from auditor.errors import AuditError
-from auditor.paths import read_text
+from auditor.paths import check_private, read_text
 
 NAME = "iamaudit.toml"
 HARMLESS = frozenset({
@@ -24,6 +25,9 @@ HARMLESS = frozenset({
     "max-share", "window", "format", "output", "store", "run", "mask-keys", "quiet", "log-level",
 })  # fmt: skip
 """What a file in the current folder may say; an option that is new is not among it by itself."""
+# The commands that act on what is stored, and where it lies: nobody else may choose that.
+ACTING = frozenset({"plan", "apply", "undo", "keys"})
+STORED = frozenset({"store", "output", "run"})
 RAILS = frozenset({"only", "limit", "protect-tag", "max-actions", "max-share", "window"})
 """What the operator's own file says of these stands, whatever lies in the current folder."""
 LOWERED = frozenset({"max-actions", "max-share"})
@@ -37,7 +41,7 @@ class File:
     shown: str
     content: Mapping[str, Any]
     own: bool
-    """Whether the operator named it or keeps it; not so in the current folder."""
+    """Whether it is the operator's: not so in the current folder and below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +83,32 @@ class Commands(Protocol):
 def read_files(given: Path | None, variables: Mapping[str, str]) -> list[File]:
     """Return the files that count, the nearer first; raise AuditError.
 
-    That named, alone; else that of the current folder and the operator's own.
+    That is the one that is named. Without one, and beside one in the current folder, it is the
+    operator's own.
     """
-    if given is not None:
-        return [_read(given, str(given), own=True)]
+    named = [] if given is None else [_read(given, str(given), own=not _is_here(given))]
+    home = own_path(variables)
+    if home is None or not home.is_file() or any(file.own for file in named):
+        return named
+    if given is not None and given.exists() and given.samefile(home):
+        return [replace(named[0], own=True)]
+    return [*named, _read(home, str(home), own=True)]
+
+
+def unread(given: Path | None, variables: Mapping[str, str]) -> bool:
+    """Whether there is a file in the current folder that nobody named, and so does not count."""
     here, home = Path(NAME), own_path(variables)
-    found = []
-    if here.is_file() and not (home is not None and home.is_file() and here.samefile(home)):
-        found.append(_read(here, f"./{NAME}", own=False))
-    if home is not None and home.is_file():
-        found.append(_read(home, str(home), own=True))
-    return found
+    if given is not None or not here.exists():
+        return False
+    return home is None or not home.is_file() or not here.samefile(home)
+
+
+def _is_here(path: Path) -> bool:
+    """Whether a file lies in the current folder or below, or a link there leads to it."""
+    here, places = Path.cwd(), (path.absolute(), path.resolve())
+    if here == here.parent:  # in a container, say: not all files of a machine are of its root
+        return any(each.parent == here for each in places)
+    return any(each.is_relative_to(here) for each in places)
 
 
 def own_path(variables: Mapping[str, str]) -> Path | None:
@@ -106,6 +125,8 @@ def _read(path: Path, shown: str, *, own: bool) -> File:
     import tomllib  # noqa: PLC0415 -- most runs have no file
 
     try:
+        if own:
+            check_private(path, path.stat(), group_may_write=True)
         return File(shown=shown, content=tomllib.loads(read_text(path)), own=own)
     except OSError as error:
         raise AuditError(f"{shown}: {error.strerror}", hint="name a readable file") from None
@@ -150,7 +171,7 @@ def _said(file: File, names: Names, options: Options, commands: Commands) -> dic
             if isinstance(value, dict):
                 _check_table(file, shown, written, commands.names(above))
             elif key in options and options[key].settable:
-                _check_place(file, shown, key)
+                _check_place(file, shown, key, names)
                 said[key] = Setting(value=_value(file, shown, options[key], value), file=file)
             else:
                 _check_key(file, shown, key, above, commands)
@@ -169,22 +190,27 @@ def _check_table(file: File, shown: str, name: str, names: list[str]) -> None:
         )
 
 
-def _check_place(file: File, shown: str, key: str) -> None:
-    """Raise AuditError for what only a file that the operator vouches for may say."""
-    if not file.own and key not in HARMLESS:
-        raise AuditError(
-            f"{file.shown}: {shown} can't be set in a file that was merely found in the current"
-            " folder",
-            hint=f"move it to {own_path(os.environ) or 'your own file'}, or vouch for the file:"
-            f" --config {NAME}",
-        )
+def _check_place(file: File, shown: str, key: str, names: Names) -> None:
+    """Raise AuditError for what only a file of the operator's own may say to a command."""
+    if file.own:
+        return
+    if key not in HARMLESS:
+        whom = ""
+    elif key in STORED and ACTING.intersection(names[:1]):
+        whom = f" for {names[0]}"
+    else:
+        return
+    raise AuditError(
+        f"{file.shown}: {shown} can't be set{whom} in a file in the current folder",
+        hint=f"move it to {own_path(os.environ) or 'your own file'}, or give --{key}",
+    )
 
 
 def _check_key(file: File, shown: str, key: str, above: Names, commands: Commands) -> None:
     """Raise AuditError for a key that none of the commands that it is for takes from a file."""
     mine = [options[key] for options in commands.options(above) if key in options]
     if any(option.settable for option in mine):
-        _check_place(file, shown, key)
+        _check_place(file, shown, key, above)
     elif mine:
         raise AuditError(
             f"{file.shown}: {shown} is never taken from a file",

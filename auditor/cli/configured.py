@@ -19,11 +19,12 @@ from auditor.cli.config_file import (
     Setting,
     read_files,
     settings,
+    unread,
 )
 from auditor.errors import AuditError
 
-DECIDING = ("accounts", "exclude", "policy")
-"""What decides which keys `--remediate apply` changes."""
+# What a plan of `--remediate apply` is kept in, and believed from.
+DECIDING = ("output",)
 
 _META = "auditor.cli.configured"
 
@@ -51,6 +52,7 @@ def _read_config(ctx: typer.Context, value: Path | None) -> None:
         return
     before = ctx.meta.get(_META)
     given = value if _source(ctx, "config") == "COMMANDLINE" else before or value
+    ctx.meta[f"{_META}.unread"] = unread(given, os.environ)
     files = read_files(given, os.environ)
     if not files:
         return
@@ -63,7 +65,7 @@ def _read_config(ctx: typer.Context, value: Path | None) -> None:
     said = settings(files, tuple(names), options, Loaded())
     ctx.default_map = {options[key].parameter: one.value for key, one in said.items()}
     ctx.meta[f"{_META}.said"] = {options[key].parameter: one for key, one in said.items()}
-    ctx.meta[f"{_META}.found"] = next((file for file in files if not file.own), None)
+    ctx.meta[f"{_META}.here"] = next((file for file in files if not file.own), None)
 
 
 def _placeholder(
@@ -77,7 +79,7 @@ def _placeholder(
             is_eager=True,
             expose_value=False,
             callback=_read_config,
-            help=f"options in TOML; where not given, ./{NAME} and ~/.config/iamaudit/{NAME}",
+            help=f"options in TOML; where not given, ~/.config/iamaudit/{NAME}",
             show_default=False,
         ),
     ] = None,
@@ -103,21 +105,24 @@ def _from_file(ctx: Any, parameter: str) -> Setting | None:
 
 
 def _check_apply(ctx: Any) -> None:
-    """Say that a file of the current folder counts; raise AuditError where it would widen."""
-    found: File | None = ctx.meta.get(f"{_META}.found")
-    if found is None:
+    """Say which file of the current folder counts, or does not; raise AuditError for an apply.
+
+    Even a quiet run says so: what it does depends on the folder that it runs in.
+    """
+    if ctx.meta.get(f"{_META}.unread"):
+        typer.echo(f"{NAME} in the current folder is not used; --config {NAME} uses it.", err=True)
+    here: File | None = ctx.meta.get(f"{_META}.here")
+    if here is None:
         return
-    if ctx.params.get("remediate") == "apply":
-        for key in DECIDING:
-            setting = _from_file(ctx, key)
-            if setting is not None and not setting.file.own:
-                raise AuditError(
-                    f"--remediate apply changes keys: {key} can't come from {found.shown}, which"
-                    " was merely found in the current folder",
-                    hint=f"give --{key}, or vouch for the file: --config {NAME}",
-                )
-    if not ctx.params.get("quiet") or _from_file(ctx, "quiet"):
-        typer.echo(f"Options from {found.shown} count.", err=True)
+    for key in DECIDING if ctx.params.get("remediate") == "apply" else ():
+        setting = _from_file(ctx, key)
+        if setting is not None and not setting.file.own:
+            raise AuditError(
+                f"{here.shown}: {key} can't be set for --remediate apply in a file in the current"
+                " folder",
+                hint=f"give --{key}",
+            )
+    typer.echo(f"Using options from {here.shown}.", err=True)
 
 
 def mistaken(error: Any) -> AuditError | None:

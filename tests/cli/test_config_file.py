@@ -40,6 +40,7 @@ class Folder:
     def store_of(self, *arguments: str, **variables: str) -> str:
         """The store that a command looks for, and does not find."""
         told = self.runs("history", *arguments, **variables).stderr
+        assert "there is no store" in told, told
         return told.split("there is no store ")[1].split(";")[0]
 
 
@@ -77,7 +78,7 @@ def test_the_command_line_goes_before_the_variable_before_the_file_before_the_de
 ) -> None:
     assert folder.store_of() == "reports/iamaudit.db"
 
-    folder.writes('output = "filed"')
+    folder.writes('output = "filed"', name=OWN)
 
     assert folder.store_of() == "filed/iamaudit.db"
     assert folder.store_of(IAMAUDIT_OUTPUT="variable") == "variable/iamaudit.db"
@@ -85,12 +86,12 @@ def test_the_command_line_goes_before_the_variable_before_the_file_before_the_de
 
 
 def test_a_table_of_the_command_goes_before_the_top_and_is_nobody_elses(folder: Folder) -> None:
-    folder.writes('output = "top"\n[history]\noutput = "table"\n[plan]\noutput = "plan"')
+    folder.writes('output = "top"\n[history]\noutput = "table"\n[plan]\noutput = "plan"', name=OWN)
 
     assert folder.store_of() == "table/iamaudit.db"
 
 
-def test_a_file_is_looked_for_here_and_among_the_operators_own(folder: Folder) -> None:
+def test_a_file_is_looked_for_among_the_operators_own_alone(folder: Folder) -> None:
     folder.writes('output = "own"', name=OWN)
     folder.writes('output = "xdg"', name="xdg/iamaudit/iamaudit.toml")
 
@@ -99,10 +100,10 @@ def test_a_file_is_looked_for_here_and_among_the_operators_own(folder: Folder) -
 
     folder.writes('output = "here"')
 
-    assert folder.store_of() == "here/iamaudit.db"
+    assert folder.store_of() == "own/iamaudit.db"
 
 
-def test_a_file_that_is_named_counts_alone(folder: Folder) -> None:
+def test_a_file_that_is_named_goes_before_the_operators_own(folder: Folder) -> None:
     folder.writes('output = "here"').writes('output = "other"', name="other.toml")
     variable = {"IAMAUDIT_CONFIG": "other.toml"}
 
@@ -113,19 +114,77 @@ def test_a_file_that_is_named_counts_alone(folder: Folder) -> None:
     assert "here/iamaudit.db" in before
 
 
-def test_that_a_file_of_the_current_folder_counts_is_told_on_stderr(folder: Folder) -> None:
-    told = "Options from ./iamaudit.toml count.\n"
-    folder.writes("quiet = true")
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_a_file_in_the_current_folder_that_nobody_named_is_not_used_and_said_so(
+    folder: Folder, quiet: tuple[str, ...]
+) -> None:
+    folder.writes("not even TOML")
 
-    assert folder.runs("scan").stderr.startswith(told)
-    assert told not in folder.runs("scan", "--quiet").stderr
-    assert told not in folder.runs("scan", "--config", "iamaudit.toml").stderr
+    assert folder.runs("scan", *quiet).stderr.startswith("iamaudit.toml in the current folder is")
+    assert "--config iamaudit.toml" in folder.runs("scan", *quiet).stderr
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_a_file_in_the_current_folder_that_is_named_is_said_to_count(
+    folder: Folder, quiet: tuple[str, ...]
+) -> None:
+    folder.writes("quiet = true")
+    using = "Using options from iamaudit.toml.\n"
+
+    assert folder.runs("scan", *quiet, "--config", "iamaudit.toml").stderr.startswith(using)
+
+
+def test_the_operators_own_file_counts_without_a_word_though_it_lies_in_the_current_folder(
+    folder: Folder,
+) -> None:
+    folder.writes('output = "own"', name="iamaudit/iamaudit.toml")
+    home = {"XDG_CONFIG_HOME": str(folder.path)}
+
+    assert "iamaudit.toml" not in folder.runs("history", **home).stderr
+    assert folder.store_of("--config", "iamaudit/iamaudit.toml", **home) == "own/iamaudit.db"
+
+
+def test_a_link_out_of_the_current_folder_is_still_of_the_current_folder(
+    folder: Folder, says: Says, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.toml"
+    elsewhere.write_text('profile = "prod"')
+    (folder.path / "linked.toml").symlink_to(elsewhere)
+
+    assert says("scan", config=str(elsewhere)) == {"profile": "prod"}
+    with pytest.raises(AuditError, match="profile can't be set"):
+        says("scan", config="linked.toml")
+
+
+def test_a_file_of_the_operators_own_that_anybody_can_write_is_refused(
+    folder: Folder, says: Says
+) -> None:
+    folder.writes('profile = "prod"', name=OWN)
+    (folder.path / OWN).chmod(0o666)
+
+    with pytest.raises(AuditError, match="can be written by others"):
+        says("scan")
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply",), ("undo",), ("keys", "rotate")])
+def test_which_store_and_plan_are_believed_is_not_said_by_a_file_of_the_current_folder(
+    folder: Folder, says: Says, command: tuple[str, ...]
+) -> None:
+    [options] = COMMAND_LINE.options(command)
+    for key in {"store", "output", "run"}.intersection(options):
+        folder.writes(f'{key} = "x"')
+
+        with pytest.raises(AuditError, match=f"{key} can't be set for {command[0]}"):
+            says(*command, config="iamaudit.toml")
+
+        folder.writes(f'{key} = "x"', name=OWN)
+        assert says(*command) == {key: "x"}
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('outpt = "x"', "./iamaudit.toml: outpt: there is no such option (did you mean output?)"),
+        ('outpt = "x"', "iamaudit.toml: outpt: there is no such option (did you mean output?)"),
         ('[scan]\nacounts = "org"', "scan.acounts: there is no such option (did you mean accounts"),
         ("[scna]\n", "[scna]: there is no such command (did you mean scan?)"),
         ('[scan]\nrun = "x"', "scan.run: the command has no such option"),
@@ -137,7 +196,7 @@ def test_that_a_file_of_the_current_folder_counts_is_told_on_stderr(folder: Fold
         ('max-share = "x"', "max-share: 'x' is not a number"),
         ("output = ['x']", "output: a list is not text in quotes"),
         ('source = "lief"', 'source: \'lief\' is not one of "live", "report"'),
-        ("a = [", "./iamaudit.toml: "),
+        ("a = [", "iamaudit.toml: "),
         ("max_actions = 51", "max_actions can only be lowered in a file, from 50"),
     ],
 )
@@ -147,18 +206,18 @@ def test_a_mistake_is_one_line_with_the_file_and_the_key(
     folder.writes(text)
 
     with pytest.raises(AuditError, match=re.escape(told)) as caught:
-        says("scan")
+        says("scan", config="./iamaudit.toml")
 
     assert "\n" not in str(caught.value)
     assert caught.value.hint
 
 
 def test_a_mistake_ends_a_run_with_2_and_one_line(folder: Folder) -> None:
-    folder.writes('outpt = "x"')
+    folder.writes('outpt = "x"', name=OWN)
     assert "outpt: there is no such option (did you mean output?)" in refused(folder.runs("scan"))
 
-    folder.writes("concurrency = 100000")
-    assert "./iamaudit.toml: concurrency: " in refused(folder.runs("scan"))
+    folder.writes("concurrency = 100000", name=OWN)
+    assert "iamaudit.toml: concurrency: " in refused(folder.runs("scan"))
 
 
 def test_a_table_of_a_group_is_checked_when_one_of_its_commands_runs(
@@ -168,7 +227,7 @@ def test_a_table_of_a_group_is_checked_when_one_of_its_commands_runs(
     assert says("keys", "list") == {"region": "b"}
     assert says("keys", "create") == {"sink": "file:x", "region": "a"}
 
-    folder.writes("[keys.lst]\n")
+    folder.writes("[keys.lst]\n", name=OWN)
     assert says("scan") == {}
     with pytest.raises(AuditError, match=r"\[keys.lst\]: there .* \(did you mean list\?\)"):
         says("keys", "list")
@@ -202,7 +261,7 @@ def test_what_makes_a_run_go_further_is_taken_from_no_file(
     folder: Folder, place: str, line: str
 ) -> None:
     folder.writes(line, name=place)
-    named = ("--config", place) if place == "named.toml" else ()
+    named = () if place == OWN else ("--config", place)
 
     told = refused(folder.runs("scan", *named))
 
@@ -230,11 +289,11 @@ def test_whom_a_run_trusts_is_not_said_by_a_file_of_the_current_folder(
     key = line.split(maxsplit=1)[0]
 
     for command in ("scan", "apply", "history"):  # the last has no such option
-        with pytest.raises(AuditError, match=f"{key} can't be set in a file .* found") as caught:
-            says(command)
-        assert "--config iamaudit.toml" in caught.value.hint
+        with pytest.raises(AuditError, match=f"{key} can't be set in a file in the current"):
+            says(command, config="iamaudit.toml")
 
-    assert says("scan", config="iamaudit.toml").keys() == {key.replace("_", "-")}
+    folder.writes(line, name=OWN)
+    assert says("scan").keys() == {key.replace("_", "-")}
 
 
 def test_the_operators_own_file_says_whom_to_trust(folder: Folder) -> None:
@@ -243,23 +302,14 @@ def test_the_operators_own_file_says_whom_to_trust(folder: Folder) -> None:
     assert "ghost" in folder.runs("scan", AWS_PROFILE="").stderr
 
 
-@pytest.mark.parametrize("key", ["accounts", "exclude", "policy"])
-def test_what_an_apply_changes_is_not_decided_by_a_file_of_the_current_folder(
-    folder: Folder, key: str
+def test_where_a_plan_to_be_applied_is_kept_is_not_said_by_a_file_of_the_current_folder(
+    folder: Folder,
 ) -> None:
-    value = "baseline" if key == "policy" else "222222222222"
-    apply = ("scan", "--remediate", "apply", "--yes", "--quiet")
-    folder.writes(f'{key} = "{value}"')
+    apply = ("scan", "--remediate", "apply", "--yes", "--config", "iamaudit.toml")
+    folder.writes('output = "elsewhere"')
 
-    assert f"{key} can't come from ./iamaudit.toml" in refused(folder.runs(*apply))
-
-
-def test_accounts_that_the_operator_names_or_vouches_for_may_be_changed(folder: Folder) -> None:
-    apply = ("scan", "--remediate", "apply", "--yes", "--quiet")
-    folder.writes('accounts = "222222222222"')
-
-    assert "can't come" not in folder.runs(*apply, "--accounts", "self").stderr
-    assert "can't come" not in folder.runs(*apply, "--config", "iamaudit.toml").stderr
+    assert "output can't be set for --remediate apply" in refused(folder.runs(*apply))
+    assert "can't be set" not in folder.runs(*apply, "--output", "mine").stderr
 
 
 def test_the_rails_of_the_operators_own_file_stand(folder: Folder, says: Says) -> None:
@@ -274,7 +324,7 @@ def test_the_rails_of_the_operators_own_file_stand(folder: Folder, says: Says) -
         "max_actions = 50\n"
     )
 
-    said = says("scan")
+    said = says("scan", config="iamaudit.toml")
 
     assert {**said, "protect": None} == {
         "output": "here",
@@ -292,7 +342,7 @@ def test_the_rails_of_the_operators_own_file_stand(folder: Folder, says: Says) -
 def test_a_time_may_be_written_as_toml_has_it(folder: Folder, says: Says) -> None:
     folder.writes("now = 2026-01-31T12:00:00Z")
 
-    assert says("scan") == {"now": "2026-01-31T12:00:00+00:00"}
+    assert says("scan", config="iamaudit.toml") == {"now": "2026-01-31T12:00:00+00:00"}
 
 
 def test_no_home_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
