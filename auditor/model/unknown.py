@@ -24,6 +24,8 @@ class Unknown:
             return f"{self.operation} did not tell"
         if self.code == NOT_ASKED:
             return f"{self.operation} was not asked"
+        if self.code == LATER:
+            return f"{self.operation} names a time after the one that is judged at"
         return f"{self.operation} failed: {self.code}"
 
     @property
@@ -34,6 +36,7 @@ class Unknown:
 
 NOT_IN_ANSWER = "NotInAnswer"
 NOT_ASKED = "NotAsked"
+LATER = "Later"
 DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 Known: TypeAlias = T | Unknown

@@ -46,13 +46,13 @@ FACTS: dict[str, Fact] = {
         type=FactType.DURATION,
         meaning="time since creation, never negative",
         source=_KEYS,
-        unknown_when=_ROOT_DATE,
+        unknown_when=f"the key was created more than a day after `now`; {_ROOT_DATE}",
     ),
     "key.idle": Fact(
         type=FactType.DURATION,
         meaning="time since the last use, since creation if never used; never negative",
         source=_USE,
-        unknown_when=_USE_UNKNOWN,
+        unknown_when=f"{_USE_UNKNOWN}, or is more than a day after `now`",
     ),
     "key.newest": Fact(
         type=FactType.BOOL,

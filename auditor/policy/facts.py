@@ -13,7 +13,7 @@ from auditor.model.access_key import AccessKey, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
-from auditor.model.unknown import NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
+from auditor.model.unknown import LATER, NOT_ASKED, NOT_IN_ANSWER, Known, Unknown
 from auditor.policy.catalogue import FACTS
 
 Values: TypeAlias = dict[str, object]
@@ -74,23 +74,37 @@ def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Cas
 
 
 def age(key: AccessKey, now: datetime) -> timedelta | None:
-    """Return the time since creation, never negative; None where creation is unknown."""
+    """Return the time since creation, never negative; None where that can't be known.
+
+    It can't where the key was created later than `now`: nobody can say how it was then.
+    """
     return None if key.created_at is None else _since(key.created_at, now)
 
 
 def idle(key: AccessKey, now: datetime) -> timedelta | None:
-    """Return the time since last use, or since creation if never used; None if unknown."""
+    """Return the time since last use, or since creation if never used; None if unknown.
+
+    It is where the last use is later than `now`: AWS keeps no use before the last.
+    """
     if isinstance(key.last_use, Used):
         return _since(key.last_use.at, now)
     return age(key, now) if isinstance(key.last_use, NeverUsed) else None
 
 
 _NO_TIME = timedelta()
+# A scan is judged at its beginning, and may take hours: what happens meanwhile is no time ago.
+_MEANWHILE = timedelta(days=-1)
 
 
-def _since(then: datetime, now: datetime) -> timedelta:
-    """Return the time that passed, never negative; in UTC, since zones skip and repeat hours."""
-    return max(now.astimezone(UTC) - then, _NO_TIME)
+def _since(then: datetime, now: datetime) -> timedelta | None:
+    """Return the time that passed, never negative; None where `then` is later by more than a day.
+
+    It is reckoned in UTC, since zones skip and repeat hours.
+    """
+    passed = now.astimezone(UTC) - then
+    if passed >= _NO_TIME:
+        return passed
+    return _NO_TIME if passed >= _MEANWHILE else None
 
 
 def shared_values(account: Account, partition: str, identity: Identity, now: datetime) -> Values:
@@ -134,7 +148,9 @@ def key_values(case: Case, now: datetime) -> Values:
         values["key.id"] = key.id
     if key.created_at is not None:
         values["key.created"] = key.created_at
-        values["key.age"] = _since(key.created_at, now)
+        passed = _since(key.created_at, now)
+        if passed is not None:
+            values["key.age"] = passed
     if case.newest is not None:
         values["key.newest"] = case.newest
     unused = idle(key, now)
@@ -161,7 +177,11 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
     if fact.startswith("key.last_used.") or fact == "key.idle":
         if isinstance(use, Unknown):
             return use
+        if fact == "key.idle":
+            return Unknown(operation=FACTS[fact].source, code=LATER)
         return None if fact == "key.last_used.at" else _origin(fact)
+    if fact == "key.age":
+        return Unknown(operation=FACTS[fact].source, code=LATER)
     if fact == "account.ou":
         return case.account.ou_unknown or _not_asked(fact)
     if fact == "account.tags":

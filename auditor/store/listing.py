@@ -187,8 +187,11 @@ def ages(run: RunReading, now: datetime) -> Iterator[Ages]:
 
 
 def _days(since: str | None, now: datetime) -> int | None:
-    """Return the whole days since then, none where it lies ahead."""
-    return None if since is None else max((now - certain(since)).days, 0)
+    """Return the whole days since then; None where it lies more than a day ahead of `now`."""
+    if since is None:
+        return None
+    days = (now - certain(since)).days  # rounded down: of half a day ahead it is -1
+    return None if days < -1 else max(days, 0)
 
 
 @lru_cache(_DISTINCT)

@@ -229,10 +229,27 @@ def test_the_title_has_the_threshold_of_the_class() -> None:
     assert person.verdicts[0].title == "Older than 30d"
 
 
-def test_a_key_from_the_future_is_zero_days_old() -> None:
+@pytest.mark.parametrize("days", [-1.01, -3, -4000])
+@pytest.mark.parametrize("when", ["key.age > days(90)", "key.idle > days(90)"])
+def test_a_key_that_is_younger_than_the_instant_judged_at_is_indeterminate(
+    days: float, when: str
+) -> None:
+    policy = compiled(a_policy(a_rule(when=when)))
+
+    assert found(a_user_with(a_key(days_old=days)), policy) == {"old": "indeterminate"}
+
+
+def test_a_use_later_than_the_instant_judged_at_hides_how_long_the_key_was_idle() -> None:
+    policy = compiled(a_policy(a_rule(when="key.idle > days(45)")))
+    key = a_key(days_old=400, last_use=used(days=-2))
+
+    assert found(a_user_with(key), policy) == {"old": "indeterminate"}
+
+
+def test_a_key_that_was_created_during_a_scan_is_zero_days_old() -> None:
     policy = compiled(a_policy(a_rule(when="key.age < days(0)")))
 
-    assert found(a_user_with(a_key(days_old=-3)), policy) == {}
+    assert found(a_user_with(a_key(days_old=-0.5)), policy) == {}
 
 
 def test_a_missing_tag_stops_with_the_rule_and_the_mend() -> None:

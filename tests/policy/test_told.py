@@ -479,7 +479,8 @@ def test_of_a_user_without_keys_there_is_nothing_to_say() -> None:
         (a_key(days_old=3), timedelta(days=3), timedelta(days=3)),
         (a_key(days_old=3, last_use=used(days=1)), timedelta(days=3), timedelta(days=1)),
         (a_key(days_old=3, last_use=DENIED), timedelta(days=3), None),
-        (a_key(days_old=-3, last_use=used(days=-1)), timedelta(), timedelta()),
+        (a_key(days_old=-1, last_use=used(days=-1)), timedelta(), timedelta()),
+        (a_key(days_old=-3, last_use=used(days=-2)), None, None),
         (replace(a_key(), created_at=None), None, None),
     ],
 )
@@ -525,7 +526,7 @@ REPORT = Unknown(operation="iam:GetCredentialReport", code="NotInAnswer")
         ("key.idle", a_case(key=a_key(last_use=DENIED)), DENIED),
         ("key.last_used.at", a_case(key=a_key(last_use=DENIED)), DENIED),
         ("key.last_used.at", a_case(), None),
-        ("key.idle", a_case(), Unknown(operation="iam:GetAccessKeyLastUsed", code="NotInAnswer")),
+        ("key.idle", a_case(), Unknown(operation="iam:GetAccessKeyLastUsed", code="Later")),
         (
             "key.last_used.region",
             a_case(),
