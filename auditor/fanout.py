@@ -70,15 +70,21 @@ async def each_of(
     await together(*[serve] * limit)
 
 
+def _ending_signals() -> list[signal.Signals]:
+    """Return the signals that ask this process to end; nohup has a closed terminal ignored."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
+
+
 async def until_interrupted(work: Work) -> bool:
-    """Run `work`; return True if SIGINT or SIGTERM cancelled it before it ended.
+    """Run `work`; return True if SIGINT, SIGTERM or SIGHUP cancelled it before it ended.
 
     Further signals are ignored until what it does on cancellation is done.
     """
     interrupted = False
 
     with (
-        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        anyio.open_signal_receiver(*_ending_signals()) as signals,
         anyio.CancelScope() as scope,
     ):
 

@@ -320,7 +320,11 @@ class Owner:
 
 
 class SecretSink(Protocol):
-    """Where the secret of a new key is put; both methods raise AwsFailure or AuditError."""
+    """Where the secret of a new key is put; each method raises AwsFailure or AuditError."""
+
+    async def check(self, owner: Owner) -> None:
+        """Raise where no secret of the owner's could be put: to be asked before a key is made."""
+        ...
 
     async def put(self, owner: Owner, key: CreatedKey) -> str:
         """Store id and secret, read them back, and return where they are."""

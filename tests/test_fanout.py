@@ -323,7 +323,7 @@ async def test_a_waiter_that_is_cancelled_just_before_gets_no_place() -> None:
     assert busy == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_cancels_the_work_and_says_so(number: signal.Signals) -> None:
     async def work() -> None:
         os.kill(os.getpid(), number)
@@ -331,6 +331,19 @@ async def test_a_signal_cancels_the_work_and_says_so(number: signal.Signals) -> 
 
     with anyio.fail_after(5):
         assert await fanout.until_interrupted(work)
+
+
+async def test_a_terminal_that_is_closed_does_not_end_what_nohup_runs() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.sleep(0.05)
+
+    try:
+        assert not await fanout.until_interrupted(work)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_work_that_ends_by_itself_was_not_interrupted() -> None:

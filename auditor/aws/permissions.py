@@ -37,8 +37,10 @@ READS_TO_WRITE = (
 
 SECRET_ACTIONS = (
     "secretsmanager:CreateSecret",
+    "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
     "secretsmanager:PutSecretValue",
+    "secretsmanager:TagResource",
 )
 """What storing the secret of a new key takes."""
 

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import resource
 import sys
 import traceback
 from pathlib import Path
@@ -80,6 +81,8 @@ def main() -> None:
     # anyway. To look through them cost a fifth of a short scan; LazyGroup turns it on for the rest.
     gc.disable()
     atexit.register(gc.freeze)
+    # Memory holds the secrets of sessions and of new keys: a crash must not leave them on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     # Nobody's plugin sees what is checked here; to look for them reads all that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

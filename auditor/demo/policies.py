@@ -50,8 +50,10 @@ WRITE_ROLE_POLICY = allow(
         "iam:ListUserTags",
         "iam:UpdateAccessKey",
         "secretsmanager:CreateSecret",
+        "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
         "secretsmanager:PutSecretValue",
+        "secretsmanager:TagResource",
     ]
 )
 

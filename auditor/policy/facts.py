@@ -174,18 +174,14 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
     identity, use = case.identity, case.key.last_use
     if fact in _ROOT_DATES and identity.root:
         return Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
-    if fact.startswith("key.last_used.") or fact == "key.idle":
-        if isinstance(use, Unknown):
-            return use
-        if fact == "key.idle":
-            return Unknown(operation=FACTS[fact].source, code=LATER)
-        return None if fact == "key.last_used.at" else _origin(fact)
-    if fact == "key.age":
+    if isinstance(use, Unknown) and (fact.startswith("key.last_used.") or fact == "key.idle"):
+        return use
+    if fact == "key.last_used.at":
+        return None
+    if fact in {"key.age", "key.idle"}:
         return Unknown(operation=FACTS[fact].source, code=LATER)
-    if fact == "account.ou":
-        return case.account.ou_unknown or _not_asked(fact)
-    if fact == "account.tags":
-        return case.account.tags_unknown or _not_asked(fact)
+    if fact in {"account.ou", "account.tags"}:
+        return getattr(case.account, f"{fact.removeprefix('account.')}_unknown") or _not_asked(fact)
     known = getattr(identity, fact.removeprefix("user."), None)
     return known if isinstance(known, Unknown) else _origin(fact)
 

@@ -70,7 +70,7 @@ class UserKeys:
                 hint="delete the one that is not needed: AWS allows two",
             )
         with fanout.shielded():
-            key = await rotate.create(self._writer, self._owner, keys, self._clock)
+            key = await rotate.create(self._writer, self._owner, keys, self._clock, sink=sink)
             if isinstance(key, Outcome):
                 raise NothingAuditedError(key.reason, hint=_LOOK)
             told(f"created {key.id} of {self._owner.user_name}")

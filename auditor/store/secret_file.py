@@ -13,6 +13,7 @@ import anyio.to_thread
 from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
 from auditor.model.stored_secret import content, is_of
+from auditor.paths import check_private
 from auditor.ports import CreatedKey, Owner
 
 T = TypeVar("T")
@@ -39,6 +40,22 @@ class SecretFile:
         text = _document(owner, key)
         return await _in_thread(lambda: self._put(owner, key.id, text))
 
+    async def check(self, owner: Owner) -> None:
+        """Raise AuditError where others could read or change what is in the folder."""
+        await _in_thread(lambda: self._check(owner))
+
+    def _check(self, owner: Owner) -> None:
+        path = self._folder / _safe(owner.account.id)
+        with _mistakes(path, "written"), ExitStack() as stack:
+            _make_folders(self._folder)
+            self._open(stack)
+
+    def _open(self, stack: ExitStack) -> int:
+        """Open the folder; raise AuditError where it is not this user's alone."""
+        folder = _open_folder(stack, str(self._folder), None, link_allowed=True)
+        check_private(self._folder, os.fstat(folder))
+        return folder
+
     async def find(self, owner: Owner, key_id: AccessKeyId) -> str | None:
         """Return the path of the file that has this key whole; raise AuditError."""
         return await _in_thread(lambda: self._find(owner, key_id))
@@ -47,7 +64,7 @@ class SecretFile:
         path = self._path(owner, key_id)
         with _mistakes(path, "written"), ExitStack() as stack:
             _make_folders(self._folder)
-            folders = [_open_folder(stack, str(self._folder), None, link_allowed=True)]
+            folders = [self._open(stack)]
             with suppress(FileExistsError):
                 _write(".gitignore", folders[0], b"*\n")
             for name in path.relative_to(self._folder).parts[:-1]:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+from moto.secretsmanager.models import secretsmanager_backends
 
 from auditor.aws.permissions import SECRET_ACTIONS, secret_grant
-from auditor.aws.secrets import SecretsManagerSink, secret_name
+from auditor.aws.secrets import TAG, SecretsManagerSink, secret_name
 from auditor.aws.session import Aws, ForbiddenActionError
 from auditor.demo.emulator import Drop, Emulator, Request, Response
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import AuditError, AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId
 from auditor.ports import CreatedKey, Owner
 from tests.aws.conftest import Estate
@@ -183,7 +184,7 @@ async def test_a_scan_has_no_business_with_secrets(emulator: Emulator, estate: E
         sink = SecretsManagerSink(aws.open_secrets, central=estate.own)
         with pytest.raises(ForbiddenActionError, match="secretsmanager:GetSecretValue"):
             await sink.find(owner_of(estate), KEY_ID)
-        with pytest.raises(ForbiddenActionError, match="secretsmanager:CreateSecret"):
+        with pytest.raises(ForbiddenActionError, match="secretsmanager:DescribeSecret"):
             await sink.put(owner_of(estate), a_new_key())
 
     assert not [each for each in emulator.requests if each.service == "secretsmanager"]
@@ -263,3 +264,67 @@ def test_each_user_has_a_name_that_a_secret_can_have(user_name: str, name: str) 
     owner = Owner(account=an_account(), user_name=user_name)
 
     assert secret_name(owner) == f"iamaudit/{owner.account.id}/{name}"
+
+
+def by_hand(emulator: Emulator, owner: Owner, **options: Any) -> None:
+    """Make a secret in the name of the owner's, as somebody else would."""
+    secretsmanager_backends[owner.account.id]["us-east-1"].create_managed_secret(
+        service_name="x", secret_id=secret_name(owner), secret_string="theirs", **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"tags": []}, "iamaudit=access-key"),
+        ({"tags": [{"Key": "iamaudit", "Value": "other"}]}, "iamaudit=access-key"),
+        ({"tags": [TAG], "kms_key_id": "alias/theirs"}, "alias/theirs"),
+        ({"tags": [TAG]}, "aws/secretsmanager"),
+    ],
+    ids=["no tag", "another tag", "another key", "the default key"],
+)
+async def test_a_secret_that_somebody_else_prepared_is_refused_before_a_key_is_made(
+    emulator: Emulator, estate: Estate, options: dict[str, Any], named: str
+) -> None:
+    aws, owner = a_writing_aws(emulator), owner_of(estate)
+    sink = SecretsManagerSink(aws.open_secrets, kms_key_id="alias/ours")
+    by_hand(emulator, owner, **options)
+
+    async with aws.connect():
+        with pytest.raises(AuditError, match=named):
+            await sink.check(owner)
+        with pytest.raises(AuditError, match=named):
+            await sink.put(owner, a_new_key())
+
+    assert not sent(emulator, "PutSecretValue")
+
+
+@pytest.mark.parametrize("wanted", [None, "alias/ours", "arn:aws:kms:us-east-1:1:alias/ours"])
+async def test_a_secret_of_ours_with_the_same_key_is_used_again(
+    emulator: Emulator, estate: Estate, wanted: str | None
+) -> None:
+    aws, owner = a_writing_aws(emulator), owner_of(estate)
+    first = SecretsManagerSink(aws.open_secrets, kms_key_id="alias/ours")
+    again = SecretsManagerSink(aws.open_secrets, kms_key_id=wanted)
+
+    async with aws.connect():
+        await first.check(owner)
+        await first.put(owner, a_new_key())
+        await again.check(owner)
+        await again.put(owner, a_new_key(OTHER_KEY, secret="another"))
+        assert (await current(aws, owner))["access_key_id"] == OTHER_KEY
+
+
+async def test_a_secret_that_is_about_to_be_deleted_is_refused(
+    emulator: Emulator, estate: Estate
+) -> None:
+    aws, owner = a_writing_aws(emulator), owner_of(estate)
+    sink = SecretsManagerSink(aws.open_secrets)
+
+    async with aws.connect():
+        await sink.put(owner, a_new_key())
+        secretsmanager_backends[owner.account.id]["us-east-1"].delete_secret(
+            secret_name(owner), 30, force_delete_without_recovery=False
+        )
+        with pytest.raises(AuditError, match="scheduled for deletion"):
+            await sink.check(owner)

@@ -6,6 +6,7 @@ import pty
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -159,3 +160,27 @@ def test_the_script_for_a_shell_is_printed(shell: str) -> None:
     )  # fmt: skip
 
     assert f"_IAMAUDIT_COMPLETE=complete_{shell}" in told
+
+
+def test_a_crash_leaves_no_memory_on_the_disk(tmp_path: Path) -> None:
+    """The credentials of sessions and the secrets of new keys are in it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -S -c unlimited && exec "$0" "$@"', sys.executable, "-c", LIMITS],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+LIMITS = """
+import resource, sys
+from auditor.cli import main
+sys.argv = ["iamaudit", "--version"]
+try:
+    main()
+finally:
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""

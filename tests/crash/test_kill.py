@@ -534,8 +534,18 @@ def test_of_applies_started_together_each_key_is_changed_by_one(desk: Desk, esta
 
 @pytest.mark.parametrize(
     ("number", "lost"),
-    [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
-    ids=["Ctrl-C, and it is done", "Ctrl-C, and it is not done", "SIGTERM, and it is done"],
+    [
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),
+        (signal.SIGTERM, False),
+        (signal.SIGHUP, False),
+    ],
+    ids=[
+        "Ctrl-C, and it is done",
+        "Ctrl-C, and it is not done",
+        "SIGTERM, and it is done",
+        "SIGHUP, and it is done",
+    ],
 )
 def test_an_interrupted_apply_exits_with_130_and_its_resume_completes_it(
     desk: Desk, estate: Estate, number: signal.Signals, lost: bool

@@ -141,6 +141,13 @@ class FakeSink:
     kept: dict[str, str] = field(default_factory=dict)
     failure: Exception | None = None
 
+    unfit: Exception | None = None
+    """What is wrong with the place, before anything is put there."""
+
+    async def check(self, owner: Owner) -> None:
+        if self.unfit is not None:
+            raise self.unfit
+
     async def put(self, owner: Owner, key: CreatedKey) -> str:
         if self.failure is not None:
             raise self.failure

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -188,3 +189,26 @@ async def test_where_there_is_no_room_no_half_of_a_secret_is_left(tmp_path: Path
 
     assert files(tmp_path) == []
     assert await sink.put(an_owner(), a_new_key())
+
+
+@pytest.mark.parametrize("mode_", [0o777, 0o770, 0o722])
+async def test_a_folder_that_others_can_write_gets_no_secret(tmp_path: Path, mode_: int) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode_)
+
+    with pytest.raises(AuditError, match="can be written by others"):
+        await SecretFile(folder).check(an_owner())
+    with pytest.raises(AuditError, match="can be written by others"):
+        await SecretFile(folder).put(an_owner(), a_new_key())
+
+    assert files(folder) == []
+
+
+async def test_a_folder_of_another_user_gets_no_secret(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.chown(folder, 54321, -1)
+
+    with pytest.raises(AuditError, match="uid 54321"):
+        await SecretFile(folder).check(an_owner())
