@@ -60,7 +60,8 @@ class UserKeys:
     async def create(self, sink: SecretSink | None, told: Told) -> Made:
         """Create a key; raise AuditError for a third one, AwsFailure otherwise.
 
-        Where the sink does not take the secret, the new key is deleted again.
+        No key is made where the sink could not keep its secret; where it does not take it after
+        all, the new key is deleted again.
         """
         keys = await self._writer.access_keys(self._owner.user_name)
         if len(keys) >= rotate.SLOTS:
@@ -69,8 +70,10 @@ class UserKeys:
                 f"{self._owner.user_name} has two access keys already: {ids}",
                 hint="delete the one that is not needed: AWS allows two",
             )
+        if sink is not None:
+            await sink.check(self._owner)
         with fanout.shielded():
-            key = await rotate.create(self._writer, self._owner, keys, self._clock, sink=sink)
+            key = await rotate.create(self._writer, self._owner, keys, self._clock)
             if isinstance(key, Outcome):
                 raise NothingAuditedError(key.reason, hint=_LOOK)
             told(f"created {key.id} of {self._owner.user_name}")

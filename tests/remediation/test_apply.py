@@ -752,6 +752,17 @@ async def test_whatever_the_sink_raises_the_new_key_is_deleted(rotating: Bench) 
     assert ids(rotating) == [KEY_ID]
 
 
+async def test_a_sink_that_is_not_fit_is_found_out_before_a_key_is_made(rotating: Bench) -> None:
+    sink(rotating).unfit = AuditError("the secret was made by somebody else", hint="rename it")
+
+    outcome = await rotating.one(an_action("rotate"))
+
+    assert outcome.result is Result.REFUSED
+    assert "made by somebody else" in outcome.reason
+    assert rotating.writer.count("iam:CreateAccessKey") == 0
+    assert ids(rotating) == [KEY_ID]
+
+
 async def test_a_key_that_can_not_be_journaled_is_deleted(
     rotating: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,15 @@ async def test_a_third_key_is_refused_before_anything_is_asked_for(desk: Desk) -
     assert desk.writer.count("iam:CreateAccessKey") == 0
 
 
+async def test_a_sink_that_is_not_fit_is_found_out_before_a_key_is_made(desk: Desk) -> None:
+    desk.sink.unfit = AuditError("the folder can be written by others", hint="chmod go-w")
+
+    with pytest.raises(AuditError, match="written by others"):
+        await desk.keys.create(desk.sink, desk.told.append)
+
+    assert desk.writer.count("iam:CreateAccessKey") == 0
+
+
 async def test_a_sink_that_fails_leaves_no_key_behind(desk: Desk) -> None:
     desk.sink.failure = AuditError("the disk is full", hint="free it")
     desk.fail("iam:DeleteAccessKey", THROTTLED)

@@ -39,7 +39,12 @@ async def rotate(
             result=Result.REFUSED,
             reason="both key slots are taken: deactivate and delete the key that is not needed",
         )
-    created = await create(writer, owner, keys, clock, sink=sink)
+    try:
+        await sink.check(owner)
+    except (AuditError, AwsFailure) as error:
+        reason = f"no key was made: its secret could not be stored ({error})"
+        return Outcome(result=Result.REFUSED, reason=reason)
+    created = await create(writer, owner, keys, clock)
     if isinstance(created, Outcome):
         return created
     try:
@@ -133,23 +138,9 @@ def made(key_id: AccessKeyId, where: str, request_id: str) -> Outcome:
 
 
 async def create(
-    writer: IamWriter,
-    owner: Owner,
-    keys: Sequence[AccessKey],
-    clock: Clock,
-    *,
-    sink: SecretSink | None,
+    writer: IamWriter, owner: Owner, keys: Sequence[AccessKey], clock: Clock
 ) -> CreatedKey | Outcome:
-    """Create a key, never twice where the first answer is not clear; `keys` are those before.
-
-    No key is made where the sink could not keep its secret.
-    """
-    try:
-        if sink is not None:
-            await sink.check(owner)
-    except (AuditError, AwsFailure) as error:
-        reason = f"no key was made: its secret could not be stored ({error})"
-        return Outcome(result=Result.REFUSED, reason=reason)
+    """Create a key, never twice where the first answer is not clear; `keys` are those before."""
     for attempt in range(_TRIES):
         try:
             return await writer.create_key(owner.user_name)
