@@ -1,7 +1,9 @@
 """What the SDK raises, as AwsFailure."""
 
 import re
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -64,6 +66,24 @@ _KIND_OF = {code: kind for kind, codes in _KINDS.items() for code in codes}
 _STILL_EXPIRED = "refreshed credentials are still expired"
 """What the SDK raises as a RuntimeError: a process that hands out credentials, say, is stale."""
 MALFORMED = "MalformedAnswer"
+NOT_AWS = "AnswerNotFromAws"
+_FIRST_REFUSAL = 300
+_LOOKED_AT = 4096
+_TITLE = re.compile(rb"(?is)<title[^>]*>\s*([^<]{1,80})")
+# What the SDK calls a connection that failed.
+TRANSPORT_CODES = frozenset(
+    {
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "ConnectionError",
+        "EndpointConnectionError",
+        "HTTPClientError",
+        "ProxyConnectionError",
+        "ReadTimeoutError",
+        "ResponseStreamingError",
+        "SSLError",
+    }
+)
 THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
@@ -85,12 +105,45 @@ class AnsweredFailure(AwsFailure):
         super().__init__(
             operation=operation,
             code=code,
-            message=_short(code if _unreadable(operation, code) else message or code),
+            message=first_line(code if _unreadable(operation, code) else message or code),
             kind=_kind(code, status),
         )
         self.status = status
         self.retry_after = _seconds(retry_after)
         """The seconds that AWS asks to wait, if it does."""
+
+
+def check_answered_by_aws(
+    *, operation_model: Any, response_dict: Mapping[str, Any], **_: Any
+) -> None:
+    """Raise AnsweredFailure for an answer that is not AWS's: the SDK is about to parse it."""
+    model = operation_model.service_model
+    check_page(
+        f"{model.signing_name}:{operation_model.name}",
+        response_dict["status_code"],
+        response_dict["body"],
+    )
+
+
+def check_page(operation: str, status: int, body: object) -> None:
+    """Raise AnsweredFailure where a refusal was written by a proxy or a filter, not by AWS.
+
+    An error of a server is left alone, whoever wrote it: AWS's own load balancers answer in HTML.
+    """
+    if not _FIRST_REFUSAL <= status < _SERVER_ERROR or not isinstance(body, bytes):
+        return
+    start = body[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"{", b"<")) and not start.startswith((b"<!doctype", b"<html", b"<head")):
+        return
+    kind = "an HTML page" if start.startswith(b"<") else "text" if start else "an empty answer"
+    found = None if _carries_secret(operation) else _TITLE.search(body[:_LOOKED_AT])
+    title = "" if found is None else f" titled {first_line(found[1].decode(errors='replace'))!r}"
+    raise AnsweredFailure(
+        operation=operation,
+        code=NOT_AWS,
+        message=f"HTTP {status} with {kind}{title}: a proxy or filter answered in place of AWS",
+        status=status,
+    )
 
 
 class failures:  # noqa: N801 -- used as a verb: with failures("iam:ListUsers")
@@ -161,8 +214,11 @@ def _failure_of(operation: str, error: BaseException) -> AwsFailure | None:
 
 def _unreadable(operation: str, code: str) -> bool:
     """Whether the message may be an answer cut short that hands out a secret: it has no code."""
-    secret = operation == "iam:CreateAccessKey" or operation.startswith("secretsmanager:")
-    return secret and (code.isdigit() or code == "Unknown")
+    return _carries_secret(operation) and (code.isdigit() or code == "Unknown")
+
+
+def _carries_secret(operation: str) -> bool:
+    return operation == "iam:CreateAccessKey" or operation.startswith("secretsmanager:")
 
 
 def _kind(code: str, status: int) -> FailureKind:
@@ -182,11 +238,12 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> AwsFailure:
     return AwsFailure(
-        operation=operation, code=type(error).__name__, message=_short(str(error)), kind=kind
+        operation=operation, code=type(error).__name__, message=first_line(str(error)), kind=kind
     )
 
 
-def _short(message: str) -> str:
+def first_line(message: str) -> str:
+    """Return the first line that says anything, without what acts on a terminal, cut if long."""
     message = _AUTHORIZATION.sub(r" (authorization id \1)", message)
     lines = [line for line in message.splitlines() if line.strip()]
     line = "".join(each for each in lines[0].strip() if each.isprintable()) if lines else "-"

@@ -307,7 +307,7 @@ async def test_an_endpoint_that_is_no_url_is_a_mistake(
         async with an_aws(emulator, endpoint_url="nonsense").connect():
             pass
 
-    assert "mend --endpoint-url" in caught.value.hint
+    assert "correct --endpoint-url" in caught.value.hint
 
 
 async def test_a_role_that_leads_elsewhere_is_refused(
