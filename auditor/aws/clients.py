@@ -61,10 +61,12 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
         if assumed is not None:
             return assumed
         async with self._one_at_a_time:
-            found = await super().get_credentials()
-        if found is None:
+            if self._credentials is None:
+                # A chain that failed once calls the same source profile a loop.
+                self._credentials = await self._create_credential_resolver().load_credentials()
+        if self._credentials is None:
             raise no_credentials(self.origin)
-        return found
+        return self._credentials
 
     async def _create_client(
         self, service_name: str, *arguments: Any, config: Any = None, **named: Any

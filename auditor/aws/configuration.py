@@ -82,13 +82,14 @@ class Origin:
         """Say where a setting is: the variable that gives it, else the profile and its file."""
         if variable is not None and os.environ.get(variable) is not None:
             return variable
-        return f"{setting} of {self.name} in {self._file_with(setting)}"
+        return f"{setting} of {self.name} in {self.file(setting)}"
 
     def login(self) -> str:
         """Return the command that signs in anew."""
         return "aws sso login" + ("" if self.profile is None else f" --profile {self.profile}")
 
-    def _file_with(self, setting: str) -> Path:
+    def file(self, setting: str | None = None) -> Path:
+        """Return the file that has the profile, with the setting where one is named."""
         name = self.profile or "default"
         sections = {f"profile {name}", f'profile "{name}"', f"profile '{name}'", name}
         for file in self.files:
@@ -97,7 +98,8 @@ class Origin:
                 parser.read_string(file.read_text("utf-8-sig", errors="replace"))
             except (OSError, configparser.Error):
                 continue
-            if any(setting in parser[each] for each in sections & set(parser.sections())):
+            found = [parser[each] for each in sections & set(parser.sections())]
+            if any(setting is None or setting in each for each in found):
                 return file
         return self.config_file
 
@@ -212,7 +214,7 @@ def _known(error: BaseException, origin: Origin) -> ConfigurationFailure | None:
 def _of_provider(error: BaseException, origin: Origin, method: str | None) -> ConfigurationFailure:
     """Return the failure of a provider, or of a setting where no provider was asked."""
     name = type(error).__name__
-    source = _SOURCES.get(method or "", origin.name)
+    source = _SOURCES.get(method or "")
     if method == "sso" and not isinstance(error, BotoCoreError):
         return ConfigurationFailure(
             f"the SSO token of {origin.name} in ~/.aws/sso/cache is damaged ({name})",
@@ -229,9 +231,9 @@ def _of_provider(error: BaseException, origin: Origin, method: str | None) -> Co
     else:
         reason = f"what they hold makes no sense ({name})"
     return ConfigurationFailure(
-        f"{source}: {reason}",
-        hint=f"correct it in {origin.config_file} or {origin.credentials_file}"
-        if source == origin.name
+        f"{source or f'{origin.name} in {origin.file()}'}: {reason}",
+        hint="correct the profile, or choose another with --profile"
+        if source is None
         else "correct it, or choose other credentials with --profile",
         code=name,
         kind=FailureKind.OTHER if method is None else FailureKind.CREDENTIALS,

@@ -69,6 +69,8 @@ MALFORMED = "MalformedAnswer"
 NOT_AWS = "AnswerNotFromAws"
 _FIRST_REFUSAL = 300
 _LOOKED_AT = 4096
+_BEFORE = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
+_START = re.compile(rb"(?i)[\s\0\xef\xbb\xbf\xfe\xff]*<(!doctype html|html|head|body)\b").match
 _TITLE = re.compile(rb"(?is)<title[^>]*>\s*([^<]{1,80})")
 # What the SDK calls a connection that failed.
 TRANSPORT_CODES = frozenset(
@@ -116,34 +118,37 @@ class AnsweredFailure(AwsFailure):
 def check_answered_by_aws(
     *, operation_model: Any, response_dict: Mapping[str, Any], **_: Any
 ) -> None:
-    """Raise AnsweredFailure for an answer that is not AWS's: the SDK is about to parse it."""
-    model = operation_model.service_model
-    check_page(
-        f"{model.signing_name}:{operation_model.name}",
-        response_dict["status_code"],
-        response_dict["body"],
-    )
+    """Raise AnsweredFailure for a refusal that is not AWS's: the SDK is about to parse it."""
+    action = f"{operation_model.service_model.signing_name}:{operation_model.name}"
+    failure = page_failure(action, response_dict["status_code"], response_dict["body"])
+    if failure is not None:
+        raise failure
 
 
-def check_page(operation: str, status: int, body: object) -> None:
-    """Raise AnsweredFailure where a refusal was written by a proxy or a filter, not by AWS.
-
-    An error of a server is left alone, whoever wrote it: AWS's own load balancers answer in HTML.
-    """
-    if not _FIRST_REFUSAL <= status < _SERVER_ERROR or not isinstance(body, bytes):
-        return
-    start = body[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"{", b"<")) and not start.startswith((b"<!doctype", b"<html", b"<head")):
-        return
-    kind = "an HTML page" if start.startswith(b"<") else "text" if start else "an empty answer"
-    found = None if _carries_secret(operation) else _TITLE.search(body[:_LOOKED_AT])
+def page_failure(operation: str, status: int, body: bytes) -> AnsweredFailure | None:
+    """Return the failure where a proxy or a filter refused; None where AWS did."""
+    if not is_page(status, body):
+        return None
+    start = body[:_LOOKED_AT]
+    kind = "an HTML page" if _START(start) else "text" if start.strip() else "an empty answer"
+    found = None if _carries_secret(operation) else _TITLE.search(start)
     title = "" if found is None else f" titled {first_line(found[1].decode(errors='replace'))!r}"
-    raise AnsweredFailure(
+    return AnsweredFailure(
         operation=operation,
         code=NOT_AWS,
         message=f"HTTP {status} with {kind}{title}: a proxy or filter answered in place of AWS",
         status=status,
     )
+
+
+def is_page(status: int, body: object) -> bool:
+    """Whether an answer is a refusal in neither XML nor JSON, which are all that AWS speaks.
+
+    An error of a server is left alone, whoever wrote it: AWS's own load balancers answer in HTML.
+    """
+    if not _FIRST_REFUSAL <= status < _SERVER_ERROR or not isinstance(body, bytes):
+        return False
+    return bool(_START(body)) or not body.lstrip(_BEFORE).startswith((b"<", b"{"))
 
 
 class failures:  # noqa: N801 -- used as a verb: with failures("iam:ListUsers")
