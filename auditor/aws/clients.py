@@ -47,6 +47,7 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
 
     def __init__(self, profile: str | None, shared: Shared, *, allow_http: bool) -> None:
         super().__init__(profile=profile)
+        self._credentials: Any = None
         self.origin = Origin.of(self)
         self._shared = shared
         self._allow_http = allow_http
@@ -54,7 +55,9 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
 
     def _create_credential_resolver(self) -> Chain:
         with configured(self.origin):
-            return chain_of(self, self.origin, self._shared, self._last_client_region_used)
+            # No client may have been made yet, and a role is assumed in some region.
+            region = self._last_client_region_used or self.get_config_variable("region")
+            return chain_of(self, self.origin, self._shared, region or DEFAULT_REGION)
 
     async def get_credentials(self) -> Any:
         assumed = _assumed.get()

@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,8 @@ class Sources:
     spoilt: dict[str, tuple[int, str]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     lifetime: timedelta = timedelta(hours=6)
+    before: Callable[[], object] = lambda: None
+    """What is done at each request of IAM."""
     url: str = ""
 
     @property
@@ -63,11 +65,13 @@ class Sources:
         self.asked[name] += 1
         if name in self.spoilt:
             return self.spoilt[name]
-        if "Action" not in form:
+        if "Action" not in form and "x-amz-target" not in text.lower():
             return self._endpoint(method, path, text)
         if name == "AssumeRoleWithWebIdentity":
             return self._web_identity(form)
         asked = self.cloud.asked(head, body)
+        if asked.service == "iam":
+            self.before()
         if form.get("SerialNumber") and form.get("TokenCode") != MFA_CODE:
             wrong = "MultiFactorAuthentication failed with invalid MFA one time pass code."
             return refusal(RefusedError(403, "AccessDenied", wrong), asked)
