@@ -180,6 +180,13 @@ def _failure_of(
 def _known(error: BaseException, origin: Origin) -> ConfigurationFailure | None:
     """Return the failure of an error that the SDK has a name for; None for any other."""
     match error:
+        case ProfileNotFound() if not error.kwargs["profile"]:
+            return ConfigurationFailure(
+                "AWS_PROFILE names no profile: it is empty",
+                hint="unset it, or name a profile",
+                code="ProfileNotFound",
+                kind=FailureKind.OTHER,
+            )
         case ProfileNotFound():
             return ConfigurationFailure(
                 f"there is no profile {error.kwargs['profile']!r} in {origin.config_file}"

@@ -121,8 +121,8 @@ class Entrance:
             sts = self._sts
             if account.profile is not None:
                 session = self._clients.profile(account.profile)
-                stack.enter_context(_of_profile(account.profile))
-                sts = await stack.enter_async_context(self._clients.client(session, "sts"))
+                with _of_profile(account.profile):
+                    sts = await stack.enter_async_context(self._clients.client(session, "sts"))
             refused: AwsFailure | None = None
             for arn in arns:
                 try:
@@ -184,7 +184,8 @@ class Entrance:
             **{name: value for name, value in optional.items() if value is not None},
         )
         await self._pace.turn()
-        answer = await self._calls.call("sts:AssumeRole", ask)
+        with _of_profile(account.profile):
+            answer = await self._calls.call("sts:AssumeRole", ask)
         with failures("sts:AssumeRole"):
             credentials: Mapping[str, Any] = answer["Credentials"]
             assumed = str(answer["AssumedRoleUser"]["Arn"])
@@ -233,12 +234,13 @@ def _is_direct(account: Account, caller: Caller) -> bool:
 
 
 @contextmanager
-def _of_profile(name: str) -> Iterator[None]:
+def _of_profile(name: str | None) -> Iterator[None]:
     """Name the profile in what is wrong with its credentials, or with the way to use them."""
     try:
         yield
     except AwsFailure as failure:
-        if failure.kind is not FailureKind.DENIED and name not in failure.message:
+        named = name is None or f"profile {name}" in failure.message
+        if failure.kind is not FailureKind.DENIED and not named:
             failure.message = f"profile {name}: {failure.message}"
         raise
 

@@ -75,13 +75,17 @@ class TokenCache(JSONFileCache):  # type: ignore[misc]  # the SDK is untyped
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Replace the file whole, or not at all: it holds the only way to renew the token."""
-        text, file = self._dumps(value), Path(self._convert_cache_key(key))
+        text, file = self._dumps(value), Path(self._convert_cache_key(key)).resolve()
+        written: Path | None = None
         try:
             with NamedTemporaryFile("w", dir=file.parent, delete=False) as new:
+                written = Path(new.name)
                 new.write(text)
-            Path(new.name).replace(file)
+            written.replace(file)
         except OSError:
             self._unwritten[key] = json.loads(text)
+            if written is not None:
+                written.unlink(missing_ok=True)
 
 
 class Chain(AioCredentialResolver):  # type: ignore[misc]  # likewise

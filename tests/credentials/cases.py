@@ -331,6 +331,9 @@ BROKEN: Mapping[str, Case] = {
         variables={"AWS_PROFILE": "nobody"},
         says=("profile 'nobody'", ".aws/config"),
     ),
+    "an empty variable for the profile": Case(
+        config=f"[default]\n{KEYS}", variables={"AWS_PROFILE": ""}, says=("AWS_PROFILE", "is empty")
+    ),
     "an option twice": Case(
         config="[default]\nregion=us-east-1\nregion=eu-west-1\n",
         says=(".aws/config: line 3: region is given twice in [default]",),
