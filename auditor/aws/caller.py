@@ -15,6 +15,8 @@ from auditor.errors import (
 from auditor.model.account import Account, parse_account_id
 from auditor.ports import Caller
 
+_NONE = "NoCredentialsError"
+
 
 async def identity(sts: Any, calls: Calls, *, attempts: int | None = None) -> Caller:
     """Return who signs the calls of an STS client; raise AwsFailure."""
@@ -45,7 +47,7 @@ def no_caller(failure: AwsFailure) -> AuditError:
     """
     why = f"{failure.code}: {failure.message}"
     match failure:
-        case ConfigurationFailure(kind=FailureKind.CREDENTIALS):
+        case ConfigurationFailure(kind=FailureKind.CREDENTIALS) if failure.code != _NONE:
             return NotSignedInError(failure.message, hint=failure.hint, why=why)
         case ConfigurationFailure():
             return AuditError(failure.message, hint=failure.hint)

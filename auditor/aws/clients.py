@@ -227,9 +227,7 @@ def configured_key_ids() -> frozenset[str]:
     found = {os.environ.get("AWS_ACCESS_KEY_ID", "")}
     for file in Origin.of(AioSession()).files:
         try:
-            text = file.read_text("utf-8", errors="replace")
-        except FileNotFoundError:
-            continue
+            text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
         except OSError as error:
             raise bad_setting(
                 f"{file}: {error.strerror}", hint="make it readable, or name another file"

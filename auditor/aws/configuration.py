@@ -95,7 +95,8 @@ class Origin:
         for file in self.files:
             parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
             try:
-                parser.read_string(file.read_text("utf-8-sig", errors="replace"))
+                if file.is_file():
+                    parser.read_string(file.read_text("utf-8-sig", errors="replace"))
             except (OSError, configparser.Error):
                 continue
             found = [parser[each] for each in sections & set(parser.sections())]

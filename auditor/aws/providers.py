@@ -1,6 +1,6 @@
 """The SDK's chain of credential providers, with providers that say what failed, and where.
 
-The order is the SDK's own. One more provider goes into `_Profile.providers`.
+The order is the SDK's own. A further provider of a profile goes into `_Profile.providers`.
 """
 
 import json
@@ -182,6 +182,10 @@ class _Profile(AioProfileProviderBuilder):  # type: ignore[misc]  # likewise
             session, cache=shared.roles, region_name=region, sso_token_cache=shared.tokens
         )
         self._origin = origin
+
+    def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
+        """Return the providers of a profile, in the order in which they are asked."""
+        return list(super().providers(profile_name, disable_env_vars))
 
     def _create_process_provider(self, profile_name: str) -> "_ProcessProvider":
         return _ProcessProvider(

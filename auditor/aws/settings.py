@@ -147,7 +147,7 @@ def _check_files(origin: Origin) -> None:
     """Raise for a file that is there and can't be read: the SDK would do without it in silence."""
     for file in origin.files:
         try:
-            if file.exists() and not file.is_dir():
+            if file.is_file():
                 with file.open("rb"):
                     pass
         except OSError as error:

@@ -113,6 +113,33 @@ async def test_an_sso_token_that_can_be_written_back_is(home: Home) -> None:
     assert all(each.suffix == ".json" and each.stat().st_mode & 0o077 == 0 for each in files[-1:])
 
 
+@pytest.mark.parametrize("name", ["config", "credentials"])
+async def test_a_file_that_can_not_be_read_is_named_and_not_done_without(
+    name: str, home: Home
+) -> None:
+    environment = home.set_up(Case(variables=ENVIRONMENT))
+    file = home.folder / ".aws" / name
+    file.chmod(0)
+
+    ran = await as_its_owner(home, environment, *SCAN)
+
+    assert ran.code == 2, ran.stderr
+    assert f"{file}: Permission denied" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+async def test_a_file_that_is_a_pipe_is_not_waited_for(home: Home) -> None:
+    pipe = home.folder / "pipe"
+    os.mkfifo(pipe)
+    environment = home.set_up(
+        Case(variables=ENVIRONMENT | {"AWS_SHARED_CREDENTIALS_FILE": str(pipe)})
+    )
+
+    ran = await home.run(environment, *SCAN)
+
+    assert ran.code == 0, ran.stderr
+
+
 class read_only:  # noqa: N801 -- used as a verb
     """Let nobody write to a folder and what is in it, while the context lasts."""
 
