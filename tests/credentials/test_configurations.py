@@ -11,6 +11,7 @@ from tests.credentials.home import Home, named
 from tests.faults.cloud import CALLER_SECRET, MANAGEMENT
 
 TRANSPORTS = ("fast", "sdk")
+UNKNOWN = "599999999999"
 MEMBERS = tuple(f"{int(MANAGEMENT) + number:012}" for number in range(1, 4))
 
 
@@ -47,6 +48,7 @@ async def test_broken_profiles_cost_their_accounts_and_no_other(first: bool, hom
         Case(config="".join(map(str, texts)).replace(BASE, "") + BASE, variables=ENVIRONMENT)
     )
     broken = [f"- {{id: '{id_}', profile: prof{id_}}}\n" for id_ in cases]
+    broken.append(f"- {{id: '{UNKNOWN}', profile: nobody}}\n")
     good = [f"- id: '{id_}'\n" for id_ in MEMBERS]
     lines = [*broken, *good] if first else [*good, *broken]
     (home.folder / "all.yaml").write_text("".join(lines))
@@ -57,6 +59,7 @@ async def test_broken_profiles_cost_their_accounts_and_no_other(first: bool, hom
         assert ran.code == 3, ran.stderr
         found = {each["id"]: each for each in ran.report["accounts"]}
         assert {found[each]["outcome"] for each in MEMBERS} == {"audited"}
+        assert "no profile 'nobody' in" in found[UNKNOWN]["errors"][0]["message"]
         for id_, name in cases.items():
             assert found[id_]["outcome"] == "unreachable", name
             [error] = found[id_]["errors"]
