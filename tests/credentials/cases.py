@@ -332,7 +332,9 @@ BROKEN: Mapping[str, Case] = {
         says=("profile 'nobody'", ".aws/config"),
     ),
     "an empty variable for the profile": Case(
-        config=f"[default]\n{KEYS}", variables={"AWS_PROFILE": ""}, says=("AWS_PROFILE", "is empty")
+        config=f"[default]\n{KEYS}",
+        variables={"AWS_PROFILE": ""},
+        says=("names no profile: it is empty",),
     ),
     "an option twice": Case(
         config="[default]\nregion=us-east-1\nregion=eu-west-1\n",
