@@ -205,13 +205,11 @@ def _known(error: BaseException, origin: Origin) -> ConfigurationFailure | None:
                 code=type(error).__name__,
             )
         case SSOError() | TokenRetrievalError():
-            has = (
-                "there is no SSO sign-in for"
-                if _NEVER in str(error)
-                else "the SSO sign-in ended of"
-            )
+            never = _NEVER in str(error)
             return ConfigurationFailure(
-                f"{has} {origin.name}",
+                f"there is no SSO sign-in for {origin.name}"
+                if never
+                else f"the SSO sign-in of {origin.name} has ended",
                 hint=f"sign in: {origin.login()}",
                 code=type(error).__name__,
             )

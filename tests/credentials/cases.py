@@ -252,10 +252,13 @@ BROKEN_PROFILES: Mapping[str, Case] = {
         profile=SSO, more=CENTRE, says=("there is no SSO sign-in for profile PROF",)
     ),
     "SSO that has ended": Case(
-        profile=SSO, more=CENTRE, sign_in="expired", says=("the SSO sign-in ended of profile PROF",)
+        profile=SSO,
+        more=CENTRE,
+        sign_in="expired",
+        says=("the SSO sign-in of profile PROF has ended",),
     ),
     "SSO without a session that has ended": Case(
-        profile=OLD_SSO, sign_in="expired", says=("the SSO sign-in ended of profile PROF",)
+        profile=OLD_SSO, sign_in="expired", says=("the SSO sign-in of profile PROF has ended",)
     ),
     "SSO with a damaged cache": Case(
         profile=SSO, more=CENTRE, sign_in="damaged", says=("the SSO token of profile PROF",)
