@@ -51,10 +51,33 @@ class AwsFailure(Exception):  # noqa: N818 -- AWS failing us is a value, not an 
     """Raised when AWS refused or failed one call, after the retries."""
 
     def __init__(self, *, operation: str, code: str, message: str, kind: FailureKind) -> None:
-        super().__init__(f"{operation}: {code}: {message}")
+        super().__init__(operation, code, message)
         self.operation = operation
         """The action as an IAM policy names it: `iam:ListUsers`."""
         self.code = code
         """AWS's error code, or the name of the transport error."""
         self.message = message
         self.kind = kind
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.code}: {self.message}"
+
+
+class ConfigurationFailure(AwsFailure):
+    """Raised when this machine's configuration gives no credentials, or settings, to call AWS with.
+
+    The message names the profile or variable, the file and the setting. The caller's own ends the
+    command (exit code 2); that of a profile that one account has costs that account.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        code: str,
+        kind: FailureKind = FailureKind.CREDENTIALS,
+    ) -> None:
+        """Take what is wrong and what to do; `kind` OTHER is a setting that does not make sense."""
+        super().__init__(operation="configuration", code=code, message=message, kind=kind)
+        self.hint = hint

@@ -3,16 +3,19 @@
 from typing import Any
 
 from auditor.aws.calls import Calls
-from auditor.aws.errors import failures
+from auditor.aws.errors import NOT_AWS, TRANSPORT_CODES, AnsweredFailure, failures
 from auditor.errors import (
     AuditError,
     AwsFailure,
+    ConfigurationFailure,
     FailureKind,
     NothingAuditedError,
     NotSignedInError,
 )
 from auditor.model.account import Account, parse_account_id
 from auditor.ports import Caller
+
+_NONE = "NoCredentialsError"
 
 
 async def identity(sts: Any, calls: Calls, *, attempts: int | None = None) -> Caller:
@@ -38,30 +41,49 @@ def check_account(account: Account, found: str, by: str) -> None:
 
 
 def no_caller(failure: AwsFailure) -> AuditError:
-    """Say what is wrong with the caller's credentials, and the mend."""
-    if failure.code == "NoCredentialsError":
-        return AuditError(
-            "no AWS credentials were found",
-            hint="sign in (aws sso login), set AWS_PROFILE, or give --profile",
-        )
-    if failure.code == "ProfileNotFound":
-        return AuditError(failure.message, hint="aws configure list-profiles shows those there are")
-    if failure.code == "InvalidEndpoint":
-        return AuditError(failure.message, hint="mend --endpoint-url, or AWS_ENDPOINT_URL")
-    if failure.kind is FailureKind.DENIED:
-        return AuditError(
-            f"AWS refuses the credentials: {failure}",
-            hint="check the role that the profile assumes, or choose another with --profile",
-        )
-    if failure.kind is FailureKind.CREDENTIALS:
-        why = f"{failure.code}: {failure.message}"
-        return NotSignedInError(
-            f"AWS does not accept the credentials: {why}",
-            hint="renew them (aws sso login), or choose others with --profile; "
-            "outside the commercial partition, give --region as well",
-            why=why,
+    """Return what is wrong with the caller's credentials or configuration, and what to do.
+
+    Only where no answer came is the network to be checked.
+    """
+    why = f"{failure.code}: {failure.message}"
+    match failure:
+        case ConfigurationFailure(kind=FailureKind.CREDENTIALS) if failure.code != _NONE:
+            return NotSignedInError(failure.message, hint=failure.hint, why=why)
+        case ConfigurationFailure():
+            return AuditError(failure.message, hint=failure.hint)
+        case AwsFailure(kind=FailureKind.CREDENTIALS):
+            return NotSignedInError(
+                f"AWS does not accept the credentials: {why}",
+                hint="renew them (aws sso login), or choose others with --profile; "
+                "outside the commercial partition, give --region as well",
+                why=why,
+            )
+        case AnsweredFailure():
+            return _answered(failure)
+    if failure.code in TRANSPORT_CODES:
+        return NothingAuditedError(
+            f"AWS can't be reached: {why}",
+            hint="check the network, the proxy, --region and --endpoint-url"
+            if failure.code != "SSLError"
+            else "give the certificates of a proxy that opens TLS in AWS_CA_BUNDLE",
         )
     return NothingAuditedError(
-        f"AWS can't be reached: {failure.code}: {failure.message}",
-        hint="check the network, the proxy, --region and --endpoint-url",
+        f"what answered {failure.operation} is not AWS, or is broken: {why}",
+        hint="check the proxy, --region and --endpoint-url",
     )
+
+
+def _answered(failure: AnsweredFailure) -> AuditError:
+    """Return what an answer means that is no matter of who the caller is."""
+    if failure.code == NOT_AWS:
+        return NothingAuditedError(
+            f"{failure.operation}: {failure.message}",
+            hint="let the proxy or filter pass AWS's endpoints, or check --endpoint-url",
+        )
+    if failure.kind in {FailureKind.UNAVAILABLE, FailureKind.THROTTLED}:
+        return NothingAuditedError(f"AWS can't answer now: {failure}", hint="try again later")
+    if failure.code == "RegionDisabledException":
+        hint = "activate the region for STS in the account, or choose another with --region"
+    else:
+        hint = "check the role that the profile assumes, or choose another with --profile"
+    return AuditError(f"AWS refuses the credentials: {failure}", hint=hint)

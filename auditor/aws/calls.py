@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeVar
 
 from auditor.aws.credentials import Renewal
-from auditor.aws.errors import AnsweredFailure, failures
+from auditor.aws.errors import TRANSPORT_CODES, AnsweredFailure, failures
 from auditor.aws.limiter import Limiter
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Clock, Progress
@@ -27,21 +27,6 @@ _LONGEST_DROUGHT = 60.0
 """Seconds in which everything of a group was throttled, after which its calls fail."""
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-_TRANSPORT = frozenset(
-    {
-        "ConnectTimeoutError",
-        "ConnectionClosedError",
-        "ConnectionError",
-        "EndpointConnectionError",
-        "HTTPClientError",
-        "ProxyConnectionError",
-        "ReadTimeoutError",
-        "ResponseStreamingError",
-        "SSLError",
-    }
-)
-"""What the SDK calls a connection that failed."""
-
 _calling: ContextVar[str | None] = ContextVar("_calling", default=None)
 
 
@@ -202,4 +187,4 @@ def _did_not_get_through(failure: AwsFailure) -> bool:
     """Whether the same call may well succeed a moment later, by the SDK's own rules."""
     if isinstance(failure, AnsweredFailure):
         return failure.kind is FailureKind.UNAVAILABLE
-    return failure.code in _TRANSPORT
+    return failure.code in TRANSPORT_CODES

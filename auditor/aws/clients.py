@@ -5,30 +5,35 @@ One loader of service models serves all sessions: loading them again costs each 
 
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import aioboto3
+import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
-from botocore.configloader import raw_config_parse
-from botocore.exceptions import ConfigNotFound
 
 from auditor import __version__
 from auditor.aws.calls import counted_elsewhere
+from auditor.aws.configuration import Origin, bad_setting, configured, no_credentials
 from auditor.aws.connection import Connection
-from auditor.aws.errors import THROTTLE_CODES, failures
+from auditor.aws.errors import THROTTLE_CODES, check_answered_by_aws, failures
+from auditor.aws.mfa import AskMfa, MfaPrompt, on_terminal
 from auditor.aws.models import WantedLoader
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
+from auditor.aws.providers import Chain, Shared, chain_of
 from auditor.aws.region import DEFAULT_REGION
+from auditor.aws.settings import asks_for_mfa, check_endpoint, check_settings
 from auditor.aws.tls import VerifyingSession, check_encrypted
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import AwsFailure
 from auditor.ports import Progress
 
 _TEMPORARY = "ASIA"
+_STATIC_KEY = re.compile(r"(?im)^[ \t]*aws_access_key_id[ \t]*[=:]\s*[\"']?(\w+)")
 
 _assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
 
@@ -37,19 +42,48 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
     """A session whose clients have the credentials of the account at hand, and check TLS whole.
 
     That holds for the clients, too, that the SDK makes itself to get the caller's credentials.
+    What its configuration and its credentials raise is a ConfigurationFailure.
     """
 
-    allow_http = False
+    def __init__(self, profile: str | None, shared: Shared, *, allow_http: bool) -> None:
+        super().__init__(profile=profile)
+        self._credentials: Any = None
+        self.origin = Origin.of(self)
+        self._shared = shared
+        self._allow_http = allow_http
+        self._one_at_a_time = anyio.Lock()
+
+    def _create_credential_resolver(self) -> Chain:
+        with configured(self.origin):
+            # No client may have been made yet, and a role is assumed in some region.
+            region = self._last_client_region_used or self.get_config_variable("region")
+            return chain_of(self, self.origin, self._shared, region or DEFAULT_REGION)
 
     async def get_credentials(self) -> Any:
-        return _assumed.get() or await super().get_credentials()
+        assumed = _assumed.get()
+        if assumed is not None:
+            return assumed
+        async with self._one_at_a_time:
+            if self._credentials is None:
+                # A chain that failed once calls the same source profile a loop.
+                self._credentials = await self._create_credential_resolver().load_credentials()
+        if self._credentials is None:
+            raise no_credentials(self.origin)
+        return self._credentials
 
-    async def _create_client(self, *arguments: Any, config: Any = None, **named: Any) -> Any:
+    async def _create_client(
+        self, service_name: str, *arguments: Any, config: Any = None, **named: Any
+    ) -> Any:
         config = AioConfig() if config is None else AioConfig().merge(config)
         config.http_session_cls = VerifyingSession
-        client = await super()._create_client(*arguments, config=config, **named)
-        if not self.allow_http:
-            check_encrypted(client.meta.endpoint_url)
+        place = check_endpoint(self, self.origin, service_name, named.get("endpoint_url"))
+        client = await super()._create_client(service_name, *arguments, config=config, **named)
+        if not self._allow_http:
+            try:
+                check_encrypted(client.meta.endpoint_url)
+            except ValueError as error:
+                hint = f"correct {place or 'the endpoint'}"
+                raise bad_setting(str(error), hint=hint, code="InvalidEndpoint") from None
         return client
 
 
@@ -63,8 +97,9 @@ class Clients:
         concurrency: int,
         progress: Progress,
         permits: frozenset[str],
+        ask_mfa: AskMfa = on_terminal,
     ) -> None:
-        """Raise AwsFailure where the operator's profile can't be read."""
+        """Raise ConfigurationFailure where the operator's profile can't be used."""
         self._connection = connection
         self._concurrency = concurrency
         self._progress = progress
@@ -73,16 +108,38 @@ class Clients:
             # At DEBUG the SDK logs requests and answers whole, secrets among them; where a renewal
             # of credentials fails, a traceback. What matters of it is raised as well.
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._shared = Shared(MfaPrompt(ask_mfa))
         self.own = self._session(connection.profile)
         """Of the caller."""
         self._loader = self.own._session.get_component("data_loader")
-        self._profiles: dict[str, aioboto3.Session] = {}
+        self._profiles: dict[str, aioboto3.Session | AwsFailure] = {}
+        if connection.profile is not None:
+            self._profiles[connection.profile] = self.own
 
     def profile(self, name: str) -> aioboto3.Session:
-        """Return the session of a profile; raise AwsFailure where there is none of that name."""
+        """Return the session of a profile; raise ConfigurationFailure where it can't be used."""
         if name not in self._profiles:
             self._profiles[name] = self._session(name, loader=self._loader)
-        return self._profiles[name]
+        found = self._profiles[name]
+        if isinstance(found, AwsFailure):
+            raise found
+        return found
+
+    async def sign_in(self, names: Iterable[str]) -> None:
+        """Ask for the MFA codes of profiles now, and for none later; a failure is kept.
+
+        Whoever asks for a session of a profile whose credentials could not be had is told why.
+        """
+        profiles = self.own._session.full_config["profiles"]
+        for name in names:
+            if not asks_for_mfa(profiles, name):
+                continue
+            try:
+                with failures("sts:AssumeRole"):
+                    await (await self.profile(name).get_credentials()).get_frozen_credentials()
+            except AwsFailure as failure:
+                self._profiles[name] = failure
+        self._shared.mfa.close()
 
     @asynccontextmanager
     async def client(
@@ -111,22 +168,26 @@ class Clients:
                 endpoint_url=self._connection.endpoint_url,
                 config=config,
             )
-            with failures(f"{service}:*"), _endpoint_mistakes(service), _acting_as(credentials):
+            with (
+                failures(f"{service}:*"),
+                configured(session._session.origin),
+                _acting_as(credentials),
+            ):
                 client = await stack.enter_async_context(made)
             yield client
 
     def _session(self, profile: str | None, *, loader: Any = None) -> aioboto3.Session:
-        inner = _SharedSession()
-        inner.allow_http = self._connection.allow_http
+        connection = self._connection
+        inner = _SharedSession(profile, self._shared, allow_http=connection.allow_http)
         if loader is not None:
             inner.register_component("data_loader", loader)
         events = inner.get_component("event_emitter")
         events.register("before-call", self._before_call)
+        events.register("before-parse", check_answered_by_aws)
         events.register("response-received", self._response_received)
-        with failures("sts:GetCallerIdentity"):
-            session = aioboto3.Session(
-                botocore_session=inner, profile_name=profile, region_name=self._connection.region
-            )
+        with configured(inner.origin):
+            session = aioboto3.Session(botocore_session=inner, region_name=connection.region)
+        check_settings(inner, inner.origin, region_option=connection.region)
         if loader is None:
             found = inner.get_component("data_loader")
             inner.register_component("data_loader", WantedLoader(found))
@@ -153,37 +214,26 @@ async def signing_key_id(session: aioboto3.Session) -> str | None:
     """Return the id of the key that a session signs with; raise AwsFailure."""
     with failures("sts:GetCallerIdentity"):
         credentials = await session.get_credentials()
-        if credentials is None:
-            return None
         return str((await credentials.get_frozen_credentials()).access_key)
 
 
 def configured_key_ids() -> frozenset[str]:
-    """Return every static access key id in the machine's AWS configuration; raise AwsFailure.
+    """Return every static access key id in the machine's AWS configuration.
 
-    Read from the environment and from all profiles of both files; nothing else of them is kept.
+    Read from the environment and from all profiles of both files, whatever is wrong with other
+    settings; nothing else of them is kept. Raises ConfigurationFailure for a file that can't be
+    read.
     """
-    session = AioSession()
-    found = {os.environ.get("AWS_ACCESS_KEY_ID")}
-    for file in ("config_file", "credentials_file"):
-        with failures("sts:GetCallerIdentity"), suppress(ConfigNotFound):
-            profiles = raw_config_parse(session.get_config_variable(file))
-            found |= {profile.get("aws_access_key_id") for profile in profiles.values()}
+    found = {os.environ.get("AWS_ACCESS_KEY_ID", "")}
+    for file in Origin.of(AioSession()).files:
+        try:
+            text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+        except OSError as error:
+            raise bad_setting(
+                f"{file}: {error.strerror}", hint="make it readable, or name another file"
+            ) from None
+        found |= set(_STATIC_KEY.findall(text))
     return frozenset(each for each in found if each and not each.startswith(_TEMPORARY))
-
-
-@contextmanager
-def _endpoint_mistakes(service: str) -> Iterator[None]:
-    """Raise AwsFailure where an endpoint is no URL, or one without TLS."""
-    try:
-        yield
-    except ValueError as error:
-        raise AwsFailure(
-            operation=f"{service}:*",
-            code="InvalidEndpoint",
-            message=str(error),
-            kind=FailureKind.OTHER,
-        ) from None
 
 
 @contextmanager

@@ -1,7 +1,12 @@
 """The ways into accounts: with the caller's own credentials, a profile's, or a role's."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -97,8 +102,9 @@ class Entrance:
         session = self._clients.own
         if account.profile is not None:
             session = self._clients.profile(account.profile)
-            async with self._clients.client(session, "sts") as sts:
-                found = (await identity(sts, self._calls)).account_id
+            with _of_profile(account.profile):
+                async with self._clients.client(session, "sts") as sts:
+                    found = (await identity(sts, self._calls)).account_id
             check_account(account, found, f"the profile {account.profile}")
         yield Entry(session=session, credentials=None, via=Via.CALLER, role_arn=None)
 
@@ -115,7 +121,8 @@ class Entrance:
             sts = self._sts
             if account.profile is not None:
                 session = self._clients.profile(account.profile)
-                sts = await stack.enter_async_context(self._clients.client(session, "sts"))
+                with _of_profile(account.profile):
+                    sts = await stack.enter_async_context(self._clients.client(session, "sts"))
             refused: AwsFailure | None = None
             for arn in arns:
                 try:
@@ -177,7 +184,8 @@ class Entrance:
             **{name: value for name, value in optional.items() if value is not None},
         )
         await self._pace.turn()
-        answer = await self._calls.call("sts:AssumeRole", ask)
+        with _of_profile(account.profile):
+            answer = await self._calls.call("sts:AssumeRole", ask)
         with failures("sts:AssumeRole"):
             credentials: Mapping[str, Any] = answer["Credentials"]
             assumed = str(answer["AssumedRoleUser"]["Arn"])
@@ -223,6 +231,18 @@ def role_arn(account: Account, name: str, caller: Caller) -> str:
 
 def _is_direct(account: Account, caller: Caller) -> bool:
     return account.profile is not None or account.id == caller.account_id
+
+
+@contextmanager
+def _of_profile(name: str | None) -> Iterator[None]:
+    """Name the profile in what is wrong with its credentials, or with the way to use them."""
+    try:
+        yield
+    except AwsFailure as failure:
+        named = name is None or f"profile {name}" in failure.message
+        if failure.kind is not FailureKind.DENIED and not named:
+            failure.message = f"profile {name}: {failure.message}"
+        raise
 
 
 async def credentials_of(entry: Entry) -> Any:

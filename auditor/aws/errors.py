@@ -1,7 +1,9 @@
 """What the SDK raises, as AwsFailure."""
 
 import re
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -64,6 +66,26 @@ _KIND_OF = {code: kind for kind, codes in _KINDS.items() for code in codes}
 _STILL_EXPIRED = "refreshed credentials are still expired"
 """What the SDK raises as a RuntimeError: a process that hands out credentials, say, is stale."""
 MALFORMED = "MalformedAnswer"
+NOT_AWS = "AnswerNotFromAws"
+_FIRST_REFUSAL = 300
+_LOOKED_AT = 4096
+_BEFORE = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
+_START = re.compile(rb"(?i)[\s\0\xef\xbb\xbf\xfe\xff]*<(!doctype html|html|head|body)\b").match
+_TITLE = re.compile(rb"(?is)<title[^>]*>\s*([^<]{1,80})")
+# What the SDK calls a connection that failed.
+TRANSPORT_CODES = frozenset(
+    {
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "ConnectionError",
+        "EndpointConnectionError",
+        "HTTPClientError",
+        "ProxyConnectionError",
+        "ReadTimeoutError",
+        "ResponseStreamingError",
+        "SSLError",
+    }
+)
 THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
@@ -85,12 +107,48 @@ class AnsweredFailure(AwsFailure):
         super().__init__(
             operation=operation,
             code=code,
-            message=_short(code if _unreadable(operation, code) else message or code),
+            message=first_line(code if _unreadable(operation, code) else message or code),
             kind=_kind(code, status),
         )
         self.status = status
         self.retry_after = _seconds(retry_after)
         """The seconds that AWS asks to wait, if it does."""
+
+
+def check_answered_by_aws(
+    *, operation_model: Any, response_dict: Mapping[str, Any], **_: Any
+) -> None:
+    """Raise AnsweredFailure for a refusal that is not AWS's: the SDK is about to parse it."""
+    action = f"{operation_model.service_model.signing_name}:{operation_model.name}"
+    failure = page_failure(action, response_dict["status_code"], response_dict["body"])
+    if failure is not None:
+        raise failure
+
+
+def page_failure(operation: str, status: int, body: bytes) -> AnsweredFailure | None:
+    """Return the failure where a proxy or a filter refused; None where AWS did."""
+    if not is_page(status, body):
+        return None
+    start = body[:_LOOKED_AT]
+    kind = "an HTML page" if _START(start) else "text" if start.strip() else "an empty answer"
+    found = None if _carries_secret(operation) else _TITLE.search(start)
+    title = "" if found is None else f" titled {first_line(found[1].decode(errors='replace'))!r}"
+    return AnsweredFailure(
+        operation=operation,
+        code=NOT_AWS,
+        message=f"HTTP {status} with {kind}{title}: a proxy or filter answered in place of AWS",
+        status=status,
+    )
+
+
+def is_page(status: int, body: object) -> bool:
+    """Whether an answer is a refusal in neither XML nor JSON, which are all that AWS speaks.
+
+    An error of a server is left alone, whoever wrote it: AWS's own load balancers answer in HTML.
+    """
+    if not _FIRST_REFUSAL <= status < _SERVER_ERROR or not isinstance(body, bytes):
+        return False
+    return bool(_START(body)) or not body.lstrip(_BEFORE).startswith((b"<", b"{"))
 
 
 class failures:  # noqa: N801 -- used as a verb: with failures("iam:ListUsers")
@@ -161,8 +219,11 @@ def _failure_of(operation: str, error: BaseException) -> AwsFailure | None:
 
 def _unreadable(operation: str, code: str) -> bool:
     """Whether the message may be an answer cut short that hands out a secret: it has no code."""
-    secret = operation == "iam:CreateAccessKey" or operation.startswith("secretsmanager:")
-    return secret and (code.isdigit() or code == "Unknown")
+    return _carries_secret(operation) and (code.isdigit() or code == "Unknown")
+
+
+def _carries_secret(operation: str) -> bool:
+    return operation == "iam:CreateAccessKey" or operation.startswith("secretsmanager:")
 
 
 def _kind(code: str, status: int) -> FailureKind:
@@ -182,11 +243,12 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> AwsFailure:
     return AwsFailure(
-        operation=operation, code=type(error).__name__, message=_short(str(error)), kind=kind
+        operation=operation, code=type(error).__name__, message=first_line(str(error)), kind=kind
     )
 
 
-def _short(message: str) -> str:
+def first_line(message: str) -> str:
+    """Return the first line that says anything, without what acts on a terminal, cut if long."""
     message = _AUTHORIZATION.sub(r" (authorization id \1)", message)
     lines = [line for line in message.splitlines() if line.strip()]
     line = "".join(each for each in lines[0].strip() if each.isprintable()) if lines else "-"

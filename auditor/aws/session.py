@@ -1,6 +1,6 @@
 """The door to AWS: the caller, the organization, and sessions in accounts."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from math import ceil
 from random import Random
@@ -15,6 +15,7 @@ from auditor.aws.entrance import Entrance, Entry, credentials_of
 from auditor.aws.errors import failures
 from auditor.aws.fast.door import FastDoor
 from auditor.aws.limiter import Limiter
+from auditor.aws.mfa import AskMfa, nobody, on_terminal
 from auditor.aws.organizations import OrganizationsReader
 from auditor.aws.permissions import (
     PUBLISHING,
@@ -33,7 +34,7 @@ from auditor.errors import AwsFailure, FailureKind
 from auditor.model.account import Account
 from auditor.ports import Caller, Clock, Grant, IamReader, OpenAccount, OpenForWriting, Progress
 
-__all__ = ["Aws", "Connection", "ForbiddenActionError", "Transport"]
+__all__ = ["Aws", "Connection", "ForbiddenActionError", "Transport", "nobody"]
 
 Transport: TypeAlias = Literal["fast", "sdk"]
 """How accounts are read: by this package's own requests, or by the SDK's clients."""
@@ -64,14 +65,16 @@ class Aws:
         publishes: bool = False,
         transport: Transport = "fast",
         workers: int = 1,
+        ask_mfa: AskMfa = on_terminal,
     ) -> None:
-        """Raise AuditError where the profile is none.
+        """Raise AuditError where the caller's profile can't be used.
 
         `transport` is how accounts are read; the results are the same. `attempts` is how often a
         call is sent that does not get through. Only with `writes` does the door let through what
         `open_for` and `open_secrets` are for, and only with `publishes` what `open_security_hub`
         is for. `workers` is how many processes assume roles at the
-        same time: each keeps to its part of the quota.
+        same time: each keeps to its part of the quota. `ask_mfa` asks for the codes of profiles
+        with an mfa_serial.
         """
         self.prepared = ceil(concurrency * _PREPARED) if transport == "fast" else 0
         """How many calls may be made beyond `concurrency`: they are sent when others are done."""
@@ -88,6 +91,7 @@ class Aws:
                 progress=progress,
                 permits=(WRITING if writes else frozenset())
                 | (PUBLISHING if publishes else frozenset()),
+                ask_mfa=ask_mfa,
             )
         except AwsFailure as failure:
             raise no_caller(failure) from None
@@ -137,6 +141,14 @@ class Aws:
                 pace=self._sts_pace,
             )
             yield self._caller
+
+    async def sign_in(self, accounts: Iterable[Account]) -> None:
+        """Ask for the MFA codes of the accounts' profiles now; after this nobody is asked.
+
+        To be called before anything is drawn on the terminal. What fails costs its account later.
+        """
+        wanted = {each.profile for each in accounts if each.profile and each.skip is None}
+        await self._clients.sign_in(sorted(wanted))
 
     @property
     def caller(self) -> Caller:

@@ -20,6 +20,7 @@ from botocore.httpsession import create_urllib3_context, get_cert_path
 
 from auditor.aws.bounds import LARGEST_ANSWER, check_xml
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
+from auditor.aws.errors import is_page
 
 _BEFORE_XML = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """Space, and what tells encodings apart that expat reads unasked."""
@@ -123,7 +124,7 @@ class _Bounded:
         finally:
             if not whole:
                 self._response.close()
-        if body.lstrip(_BEFORE_XML)[:1] == b"<":
+        if body.lstrip(_BEFORE_XML)[:1] == b"<" and not is_page(self._response.status, body):
             check_xml(body)
         return body
 

@@ -15,7 +15,7 @@ from auditor.aws.connection import Connection
 from auditor.cli import options as given
 from auditor.cli.connection import as_given, given_as
 from auditor.cli.exits import ExitCode
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import AwsFailure, ConfigurationFailure, FailureKind
 from auditor.formats.templates import count, number, printable
 from auditor.model import names
 from auditor.model.finding import Severity
@@ -208,6 +208,8 @@ def _told(each: Delivery) -> Iterator[str]:
 
 
 def _mend(failure: AwsFailure, region: str) -> str:
+    if isinstance(failure, ConfigurationFailure):
+        return failure.hint
     if failure.code in _NOT_ENABLED:
         return _enable(region)
     if failure.kind is FailureKind.DENIED and failure.operation == "sts:AssumeRole":

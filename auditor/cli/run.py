@@ -48,10 +48,16 @@ def run_scan(
     _log_to_stderr(log_level)
     gc.set_threshold(_FEW_COLLECTIONS)
     tally, clock = Tally(), SystemClock()
-    work = partial(scan, options, run_id=new_run_id(clock.now()), tally=tally, clock=clock)
+    work = partial(
+        scan,
+        options,
+        run_id=new_run_id(clock.now()),
+        tally=tally,
+        clock=clock,
+        shown=partial(progress.shown, tally, Console(stderr=True), quiet=quiet),
+    )
     try:
-        with progress.shown(tally, Console(stderr=True), quiet=quiet):
-            result: ScanResult = anyio.run(work, backend="asyncio")
+        result: ScanResult = anyio.run(work, backend="asyncio")
     except KeyboardInterrupt:
         typer.echo(f"Interrupted; what was read is kept in {options.output / STORE}", err=True)
         return ExitCode.INTERRUPTED, None
@@ -80,7 +86,7 @@ def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) ->
     if result.ended.early:
         told = result.ended.signed_out
         if told is not None:
-            yield f"AWS does not accept the credentials any more: {told}"
+            yield f"The caller's credentials ended during the run: {told}"
         first = "" if told is None else "sign in (aws sso login, or renew them), then "
         yield (f"To go on where it stopped: {first}the same command with --resume {result.run_id}")
         return

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from auditor.engine.denial import Denial
 from auditor.engine.inventory import HOPELESS
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import AwsFailure, ConfigurationFailure, FailureKind
 from auditor.model.permission import statement
 
 Arguments: TypeAlias = Mapping[str, str | int | list[str]]
@@ -70,6 +70,12 @@ async def examine(iam: Asking, needed: frozenset[str], *, partition: str) -> tup
 def check_of(failure: AwsFailure) -> Check:
     """Return what a refused or failed call tells of the permission for it."""
     operation, told = failure.operation, f"{failure.code}: {failure.message}"
+    if isinstance(failure, ConfigurationFailure):
+        return Check(
+            operation=operation,
+            state=State.FAILED,
+            detail=f"{told}; {failure.hint}",
+        )
     if failure.kind is FailureKind.DENIED:
         denial = Denial.of(failure.message)
         return Check(

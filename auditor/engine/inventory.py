@@ -15,7 +15,7 @@ from auditor.engine.enrichment import (
     with_use,
 )
 from auditor.engine.tally import Tally
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import AwsFailure, ConfigurationFailure, FailureKind
 from auditor.fanout import Share
 from auditor.model.access_key import AccessKey, LastUse
 from auditor.model.account import Account, OutcomeKind
@@ -343,8 +343,11 @@ def unreachable(account: Account, error: ReadError) -> AccountInventory:
 
 def error_of(failure: AwsFailure, *, subject: str | None = None) -> ReadError:
     """Return a failure as a value of the inventory."""
+    message = failure.message
+    if isinstance(failure, ConfigurationFailure):
+        message = f"{message}; {failure.hint}"
     return ReadError(
-        operation=failure.operation, code=failure.code, message=failure.message, subject=subject
+        operation=failure.operation, code=failure.code, message=message, subject=subject
     )
 
 

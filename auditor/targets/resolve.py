@@ -4,7 +4,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.errors import (
+    AuditError,
+    AwsFailure,
+    ConfigurationFailure,
+    FailureKind,
+    NothingAuditedError,
+)
 from auditor.model.account import EXCLUDED, Account, AccountId, AccountState
 from auditor.model.permission import ORGANIZATION_ACTIONS
 from auditor.model.unknown import Unknown
@@ -132,7 +138,9 @@ def _with_skip(account: Account, *, excluded: bool) -> Account:
 
 
 def _unreadable(failure: AwsFailure, parent_id: str | None) -> AuditError:
-    """Say why the organization could not be read, and the mend."""
+    """Return why the organization could not be read, and what to do."""
+    if isinstance(failure, ConfigurationFailure):
+        return AuditError(failure.message, hint=failure.hint)
     if failure.code == "AWSOrganizationsNotInUseException":
         return AuditError(
             "this account is not part of an organization",

@@ -14,7 +14,7 @@ from auditor.aws.readers import ClientReader
 from auditor.aws.session import Aws
 from auditor.engine.doctor import Check, State, check_of, examine
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, AwsFailure, FailureKind
+from auditor.errors import AuditError, AwsFailure, ConfigurationFailure, FailureKind
 from auditor.model.account import Account, AccountId, Via
 from auditor.model.permission import KEY_ACTIONS, SCAN_ACTIONS, trust_statement
 from auditor.ports import Caller, Clock
@@ -135,13 +135,15 @@ async def diagnose(options: DoctorOptions, *, clock: Clock) -> Diagnosis:
         try:
             caller = await stack.enter_async_context(aws.connect())
         except AuditError as error:
-            if isinstance(error.__context__, AwsFailure) and error.__context__.kind is (
-                FailureKind.OTHER
+            failure = error.__context__
+            if isinstance(failure, ConfigurationFailure) or (
+                isinstance(failure, AwsFailure) and failure.kind is FailureKind.OTHER
             ):
-                raise  # an endpoint that is no URL, say
+                raise  # it is this machine's, and nothing was asked of AWS
             return Diagnosis(caller=None, refused=error, skew=server.ahead)
         organization = await _organization(aws, [*include, *exclude], facts, caller)
         accounts = await _resolved(aws, include, exclude, organization)
+        await aws.sign_in(accounts)
         examined = await _examined(aws, accounts, options)
         return Diagnosis(
             caller=caller, skew=server.ahead, organization=organization, accounts=tuple(examined)

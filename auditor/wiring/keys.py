@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from auditor.aws.connection import Connection
 from auditor.aws.session import Aws
 from auditor.engine.tally import Tally
-from auditor.errors import AuditError, AwsFailure, FailureKind, NothingAuditedError
+from auditor.errors import (
+    AuditError,
+    AwsFailure,
+    ConfigurationFailure,
+    FailureKind,
+    NothingAuditedError,
+)
 from auditor.model.account import Account, AccountId
 from auditor.ports import Caller, Clock, Grant, Owner, SecretSink
 from auditor.remediation.user_keys import UserKeys
@@ -70,6 +76,8 @@ async def keys_of(
                     sink=None if sink is None else open_sink(sink, aws),
                 )
     except AwsFailure as failure:
+        if isinstance(failure, ConfigurationFailure):
+            raise AuditError(failure.message, hint=failure.hint) from None
         if failure.kind is FailureKind.GONE:
             raise AuditError(
                 f"AWS knows no such user or key: {failure.message}",

@@ -98,6 +98,7 @@ async def publish_to_security_hub(
         )
         async with aws.connect() as caller:
             check_partition("the run", run.partition, caller)
+            await aws.sign_in(each.account for each in store.accounts(run.id))
             return await _publish(store, run, aws, options, clock=clock)
 
 

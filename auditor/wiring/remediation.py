@@ -355,6 +355,7 @@ async def _carry_out(
     aws = _aws(options.connection, run, clock, writes=True)
     async with aws.connect() as caller:
         check_partition("the plan", chosen.partition, caller)
+        await aws.sign_in(accounts[action.account_id] for action in chosen.actions)
         interrupted = await Apply(
             chosen,
             accounts=accounts,

@@ -2,8 +2,8 @@
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -77,8 +77,17 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock) -> ScanResult:
+async def scan(
+    options: ScanOptions,
+    *,
+    run_id: str,
+    tally: Tally,
+    clock: Clock,
+    shown: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> ScanResult:
     """Scan, judge and report; raise AuditError where that can't be done.
+
+    `shown` shows the tally: from when there is nobody to be asked any more, for an MFA code.
 
     Policies, LISTs, the runs to go on with or to compare with, credentials and the output folder
     are tried before anything is written. What was read is kept and reported where the scan is
@@ -114,10 +123,11 @@ async def scan(options: ScanOptions, *, run_id: str, tally: Tally, clock: Clock)
             organizations=aws.organizations,
             facts=frozenset().union(*(policy.facts for policy in policies)),
         )
+        await aws.sign_in(accounts)
         output.prepare()
         store = SqliteRunStore(output.store)
         try:
-            with store.lease(run_id, now=clock.now()):
+            with shown(), store.lease(run_id, now=clock.now()):
                 if begun is None:
                     run = _new_run(run_id, options, policies, caller, clock.now())
                     store.begin(run, accounts)

@@ -10,7 +10,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from auditor import __version__
 from auditor.aws.connection import Connection
-from auditor.aws.session import Aws
+from auditor.aws.session import Aws, nobody
 from auditor.config import TransportName
 from auditor.engine.cluster import SAFE_PATH, Read
 from auditor.engine.in_process import InProcess
@@ -82,6 +82,7 @@ class ScanPlugin(WorkerPlugin):
             clock=clock,
             transport=options.transport.value,
             workers=options.workers,
+            ask_mfa=nobody,
         )
         caller = await self._stack.enter_async_context(aws.connect())
         if caller.partition != options.partition:

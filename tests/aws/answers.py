@@ -18,6 +18,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from hypothesis import strategies as st
 
+from auditor.aws.errors import check_answered_by_aws
 from auditor.aws.fast.connecting import Route
 from auditor.aws.fast.connection import Answer
 from auditor.aws.fast.endpoint import Endpoint
@@ -86,6 +87,7 @@ class SdkParse:
         }
 
         async def call(**_: Any) -> Any:
+            check_answered_by_aws(operation_model=model, response_dict=response)
             parsed = create_parser("query").parse(response, model.output_shape)
             json_decode_policies(parsed, model)
             if self._answer.status >= 300:

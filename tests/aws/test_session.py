@@ -235,6 +235,8 @@ async def test_endpoints_may_be_given_service_by_service(
 async def test_what_could_be_read_on_its_way_is_not_sent(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service.upper()}", "http://192.0.2.7")
     strict = an_aws(emulator, endpoint_url=None)._clients
     lenient = an_aws(emulator, endpoint_url=None, allow_http=True)._clients
@@ -307,7 +309,7 @@ async def test_an_endpoint_that_is_no_url_is_a_mistake(
         async with an_aws(emulator, endpoint_url="nonsense").connect():
             pass
 
-    assert "mend --endpoint-url" in caught.value.hint
+    assert "correct --endpoint-url" in caught.value.hint
 
 
 async def test_a_role_that_leads_elsewhere_is_refused(

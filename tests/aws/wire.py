@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from auditor.aws.errors import check_answered_by_aws
 from auditor.aws.fast.endpoint import Endpoint, endpoint_of
 from auditor.aws.fast.http import Pool
 from auditor.aws.readers import ClientReader
@@ -188,6 +189,7 @@ async def readers(
         "iam", endpoint_url=url, verify=verify, region_name=region, config=settings
     )
     async with client_ as client:
+        client.meta.events.register("before-parse", check_answered_by_aws)
         pool, endpoint = Pool(60), await endpoint_of(client)
         yield Readers(
             fast=a_fast_reader(pool, endpoint),

@@ -63,7 +63,7 @@ def refused(folder: Path, variables: Mapping[str, str], *arguments: str, code: i
         (["--now", "yesterday"], "'yesterday' is not a time; write it as"),
         (["--log-level", "loud"], "'loud' is no level"),
         (["--profile", "nobody"], "nobody"),
-        (["--endpoint-url", "nonsense"], "nonsense; mend --endpoint-url"),
+        (["--endpoint-url", "nonsense"], "--endpoint-url: 'nonsense' is not an endpoint; correct"),
         (["--endpoint-url", "http://aws.example.test"], "not encrypted"),
         (["--endpoint-url", "http://192.0.2.7:4566"], "an https:// endpoint, or --allow-http"),
         (["--accounts", "r-zzzz"], "no root or OU r-zzzz"),

@@ -88,11 +88,11 @@ def test_an_organization_is_examined_account_by_account(run: Run, world: World) 
     assert "skipped: suspended" in ran.stdout
 
 
-def test_no_credentials_reach_nothing(run: Run) -> None:
+def test_no_credentials_are_a_mistake_of_configuration(run: Run) -> None:
     ran = run("doctor", variables={"AWS_EC2_METADATA_DISABLED": "true"})
 
-    assert ran.code == 4
-    assert ran.stdout.startswith("credentials: no AWS credentials were found; sign in")
+    assert ran.code == 2
+    assert ran.stderr.startswith("iamaudit: no AWS credentials were found; sign in")
 
 
 def test_an_endpoint_that_is_not_there_is_named(run: Run, world: World) -> None:

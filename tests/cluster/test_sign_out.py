@@ -39,7 +39,7 @@ class Estate:
         """Hold the stop of a scan to what must be said of it."""
         stopped = self.command.report()
         assert code == 3, told
-        assert "AWS does not accept the credentials any more: ExpiredToken: The security" in told
+        assert "The caller's credentials ended during the run: ExpiredToken: The security" in told
         assert f"then the same command with --resume {stopped['run']['id']}" in told
         assert "Traceback" not in told
         assert stopped["run"]["finished_at"] is None

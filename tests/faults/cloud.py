@@ -185,6 +185,16 @@ class Cloud:
     def _ago(self, days: int) -> datetime:
         return self.now - timedelta(days=days, seconds=self._dice.randint(0, 80_000))
 
+    def add_idle_key(self, account_id: str) -> Key:
+        """Give an account a user with an active key that was never used."""
+        account = self.accounts[account_id]
+        user = self.add_user(account)
+        user.keys.clear()
+        user.quarantined = user.admin = False
+        key = self.add_key(account, user)
+        key.active, key.used, key.created = True, None, self._ago(400)
+        return key
+
     def make_key(self, account: CloudAccount, user: User) -> Key:
         """Make a key as a request asks for it: active, new and with a secret of its own."""
         self._serial += 1
@@ -348,9 +358,9 @@ def _time(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _caller(_: Cloud, __: Asked) -> str:
-    arn = f"arn:aws:iam::{MANAGEMENT}:user/auditor"
-    return f"<Arn>{arn}</Arn><UserId>AIDA</UserId><Account>{MANAGEMENT}</Account>"
+def _caller(_: Cloud, asked: Asked) -> str:
+    arn = f"arn:aws:iam::{asked.account}:user/auditor"
+    return f"<Arn>{arn}</Arn><UserId>AIDA</UserId><Account>{asked.account}</Account>"
 
 
 def _list_users(cloud: Cloud, account: CloudAccount, form: Form) -> str:

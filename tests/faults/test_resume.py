@@ -294,7 +294,7 @@ async def test_a_token_that_ends_stops_the_scan_and_it_goes_on_once_renewed(
         code_then, _, told_then = await command.run(*RESUME)
 
     assert code == 3, told
-    assert "does not accept the credentials any more: ExpiredToken" in told
+    assert "credentials ended during the run: ExpiredToken" in told
     assert (
         f"aws sso login, or renew them), then the same command with --resume {stopped['run']['id']}"
         in told

@@ -124,7 +124,7 @@ async def test_a_token_that_ends_stops_the_scan_and_a_new_sign_in_goes_on(
     code_then, _, told_then = await estate.command.run(*SCAN, "--resume", "latest")
 
     assert code == 3, told
-    assert f"AWS does not accept the credentials any more: {told_why}" in told
+    assert f"The caller's credentials ended during the run: {told_why}" in told
     go_on = f"then the same command with --resume {stopped['run']['id']}"
     assert f"sign in (aws sso login, or renew them), {go_on}" in told
     assert "Traceback" not in told
@@ -132,7 +132,9 @@ async def test_a_token_that_ends_stops_the_scan_and_a_new_sign_in_goes_on(
     assert 0 < stopped["coverage"]["accounts"]["audited"] < ACCOUNTS
     assert asked["CreateToken"] > 0 if "refresh" in ends else asked["CreateToken"] == 0
     assert code_early == 2
-    assert told_early.splitlines()[-1].startswith("iamaudit: AWS does not accept the credentials")
+    assert told_early.splitlines()[-1].startswith(
+        "iamaudit: the SSO sign-in of profile audit has ended;"
+    )
     assert code_then == 1, told_then
     assert what_was_found(estate.command.report()) == await whole(estate, tmp_path / "whole")
 
@@ -175,7 +177,7 @@ async def test_an_apply_whose_token_ends_says_so_and_its_resume_does_the_rest(
     code_then, _, told_then = await command.run(*apply, "--profile", PROFILE, "--resume")
 
     assert code == 4, told
-    assert "Token has expired" in said
+    assert "the SSO sign-in of profile audit has ended" in said
     assert "Traceback" not in told
     assert 0 < len(changed) < len(plan["actions"])
     assert code_then == 0, told_then

@@ -3,7 +3,7 @@
 import http.client
 from typing import Any
 
-from auditor.aws.errors import AnsweredFailure
+from auditor.aws.errors import AnsweredFailure, page_failure
 from auditor.aws.fast.markup import Documents, tree
 from auditor.aws.fast.shapes import ERROR, RESULTS, Struct
 
@@ -27,6 +27,9 @@ def refusal(operation: str, status: int, retry_after: str | None, body: bytes) -
 
     `operation` is the action. A server's error without a document goes by its number.
     """
+    page = page_failure(operation, status, body)
+    if page is not None:
+        return page
     stripped = body.strip() if status >= _SERVER_ERROR else body
     if status >= _SERVER_ERROR and (not stripped or stripped.startswith(b"<html>")):
         code, message = str(status), http.client.responses.get(status)
