@@ -211,10 +211,6 @@ class _Profile(AioProfileProviderBuilder):  # type: ignore[misc]  # likewise
         place = next(n for n, each in enumerate(made) if each.METHOD == AioProcessProvider.METHOD)
         return [*made[:place], login, *made[place:]]
 
-    def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
-        """Return the providers of a profile, in the order in which they are asked."""
-        return list(super().providers(profile_name, disable_env_vars))
-
     def _create_process_provider(self, profile_name: str) -> "_ProcessProvider":
         return _ProcessProvider(
             profile_name, lambda: self._session.full_config, self._origin.of_profile(profile_name)
