@@ -19,7 +19,7 @@ from botocore.httpsession import mask_proxy_url
 from httptools import HttpParserError, HttpParserUpgrade
 
 from auditor.aws.fast.connection import Connection, Inbox
-from auditor.aws.fast.parsing import check_header, response_parser
+from auditor.aws.fast.parsing import check_header, check_reason, response_parser
 
 _LARGEST_HEAD = 64 * 1024
 _OK = 200
@@ -152,8 +152,12 @@ class _Tunnel(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._refuse("the proxy closed the connection")
 
+    def on_status(self, reason: bytes) -> None:
+        """Check the words behind the status (httptools calls this, and the following)."""
+        check_reason(reason)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Check a header (httptools calls this, and the following)."""
+        """Check a header."""
         self._headers += 1
         check_header(name, value, self._headers)
 

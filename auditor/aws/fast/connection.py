@@ -15,7 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade
 
 from auditor.aws.bounds import LARGEST_ANSWER
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
-from auditor.aws.fast.parsing import check_header, response_parser
+from auditor.aws.fast.parsing import check_header, check_reason, response_parser
 
 _LARGEST_HEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
@@ -175,6 +175,10 @@ class Connection(asyncio.BufferedProtocol):
         """Note a further answer to the same request (httptools calls this, and the following)."""
         if self._complete:
             self._size = LARGEST_ANSWER + 1
+
+    def on_status(self, reason: bytes) -> None:
+        """Check the words behind the status."""
+        check_reason(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep what matters of a header."""

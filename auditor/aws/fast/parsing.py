@@ -26,10 +26,18 @@ def response_parser(protocol: Any) -> HttpResponseParser:
     return parser
 
 
+def check_reason(reason: bytes) -> None:
+    """Raise UnacceptableHeaderError for words behind the status that are too many."""
+    if len(reason) > _LONGEST_HEADER:
+        raise UnacceptableHeaderError("the head of the answer is too large")
+
+
 def check_header(name: bytes, value: bytes, number: int) -> None:
     """Raise UnacceptableHeaderError for a header, the `number`th of its answer."""
     if len(name) + len(value) > _LONGEST_HEADER or number > _MOST_HEADERS:
         raise UnacceptableHeaderError("the head of the answer is too large")
+    if b"\0" in value:
+        raise UnacceptableHeaderError("a header holds a null byte")
     if not value.isascii():
         try:
             value.decode()
