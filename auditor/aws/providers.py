@@ -147,7 +147,9 @@ def chain_of(session: Any, origin: Origin, shared: Shared, region: str | None) -
     name = origin.profile or "default"
     explicit = session.instance_variables().get("profile") is not None
     environment = AioEnvProvider()
-    container = _ContainerProvider(fetcher=_container_fetcher(configured_certificates(session)))
+    container = _ContainerProvider()
+    # Not as an argument: aiobotocore replaces what it is given by one that checks no host name.
+    container._fetcher = _container_fetcher(configured_certificates(session))
     instance = AioInstanceMetadataProvider(iam_role_fetcher=_metadata_fetcher(session))
 
     def client(service: str, **named: Any) -> Any:

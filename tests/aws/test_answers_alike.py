@@ -37,7 +37,7 @@ ANSWERS = {
     "too long header": said(f"{OK}X: {'x' * 8200}\r\n{LENGTH}\r\n"),
     "too long name": said(f"{OK}{'x' * 8200}: x\r\n{LENGTH}\r\n"),
     "too long reason": said(f"HTTP/1.1 200 {'x' * 8200}\r\n{LENGTH}\r\n"),
-    "many headers": said(f"{OK}{'X: x' * 1}\r\n" + "X: x\r\n" * 100 + f"{LENGTH}\r\n"),
+    "many headers": said(f"{OK}X: x\r\n" + "X: x\r\n" * 100 + f"{LENGTH}\r\n"),
     "too many headers": said(OK + "X: x\r\n" * 200 + f"{LENGTH}\r\n"),
     "NUL in a header": said(f"{OK}X: a\0b\r\n{LENGTH}\r\n"),
     "control character in a header": said(f"{OK}X: a\x01b\r\n{LENGTH}\r\n"),
@@ -77,6 +77,9 @@ ANSWERS = {
     "no protocol": b"220 ready\r\n\r\n",
 }
 
+# aiohttp says so of a connection that it drops because of what came.
+pytestmark = pytest.mark.filterwarnings("ignore:Unclosed connection:ResourceWarning")
+
 
 async def outcome(reader: IamReader) -> str:
     try:
@@ -88,9 +91,11 @@ async def outcome(reader: IamReader) -> str:
 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_an_answer_is_taken_or_refused_by_both(name: str) -> None:
-    async with serving(saying(ANSWERS[name], close=True)) as server:
-        async with readers(server.url) as both:
-            found = await asyncio.gather(outcome(both.fast), outcome(both.sdk))
+    async with (
+        serving(saying(ANSWERS[name], close=True)) as server,
+        readers(server.url) as both,
+    ):
+        found = await asyncio.gather(outcome(both.fast), outcome(both.sdk))
 
     assert found[0] == found[1]
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.credentials.cases import Case
-from tests.credentials.home import Home
+from tests.credentials.home import SCAN, Home
 from tests.credentials.signin import CACHE, REFRESH, SESSION, SignIn, cache_file
+from tests.credentials.test_during_a_run import as_its_owner, contents, read_only
 from tests.faults.cloud import MANAGEMENT
 
 PROFILE = f"region = us-east-1\nlogin_session = {SESSION}\n"
@@ -78,23 +79,17 @@ async def test_what_is_written_back_is_the_clis_format_and_the_owners_alone(
 async def test_a_renewed_sign_in_serves_though_the_cache_can_not_be_written(
     home: Home, login: SignIn, transport: str
 ) -> None:
-    # A pipe's folder under /proc takes no file, not even of the superuser.
-    real = login.sign_in(home.folder / "elsewhere", lasts=EXPIRED)
-    folder = f"/proc/{os.getpid()}/fd"
-    opened = os.open(real, os.O_RDONLY)
-    try:
-        link = cache(home)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.mkdir()
-        cache_file(link).symlink_to(f"{folder}/{opened}")
-        link.chmod(0o500)
-        ran = await scan(home, transport)
-    finally:
-        os.close(opened)
-        link.chmod(0o700)
+    login.sign_in(cache(home), lasts=EXPIRED)
+    environment = home.set_up(Case(config=CONFIG))
+    before = contents(home.folder / ".aws")
+
+    with read_only(home.folder / ".aws"):
+        options = ("--profile", "prof", "--transport", transport, "--output", "out")
+        ran = await as_its_owner(home, environment, *SCAN, *options)
 
     assert (ran.stderr, ran.code) == ("", 0)
     assert login.asked == 1
+    assert contents(home.folder / ".aws") == before
 
 
 @pytest.mark.parametrize(
