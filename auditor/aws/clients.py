@@ -28,7 +28,7 @@ from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActi
 from auditor.aws.providers import Chain, Shared, chain_of
 from auditor.aws.region import DEFAULT_REGION
 from auditor.aws.settings import asks_for_mfa, check_endpoint, check_settings
-from auditor.aws.tls import VerifyingSession, check_encrypted
+from auditor.aws.tls import VerifyingSession, check_encrypted, configured_certificates
 from auditor.errors import AwsFailure
 from auditor.ports import Progress
 
@@ -50,7 +50,7 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
         self._credentials: Any = None
         self.origin = Origin.of(self)
         self._shared = shared
-        self._allow_http = allow_http
+        self.allow_http = allow_http
         self._one_at_a_time = anyio.Lock()
 
     def _create_credential_resolver(self) -> Chain:
@@ -76,9 +76,10 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
     ) -> Any:
         config = AioConfig() if config is None else AioConfig().merge(config)
         config.http_session_cls = VerifyingSession
+        named["verify"] = configured_certificates(self)
         place = check_endpoint(self, self.origin, service_name, named.get("endpoint_url"))
         client = await super()._create_client(service_name, *arguments, config=config, **named)
-        if not self._allow_http:
+        if not self.allow_http:
             try:
                 check_encrypted(client.meta.endpoint_url)
             except ValueError as error:

@@ -72,6 +72,8 @@ _LOOKED_AT = 4096
 _BEFORE = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
 _START = re.compile(rb"(?i)[\s\0\xef\xbb\xbf\xfe\xff]*<(!doctype html|html|head|body)\b").match
 _TITLE = re.compile(rb"(?is)<title[^>]*>\s*([^<]{1,80})")
+# The user and the password of a URL: of a proxy or an endpoint.
+_USER_INFO = re.compile(r"//(?!\*)[^/\s\"'<>]+@")
 # What the SDK calls a connection that failed.
 TRANSPORT_CODES = frozenset(
     {
@@ -250,6 +252,7 @@ def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> Aws
 def first_line(message: str) -> str:
     """Return the first line that says anything, without what acts on a terminal, cut if long."""
     message = _AUTHORIZATION.sub(r" (authorization id \1)", message)
+    message = _USER_INFO.sub("//***@", message)
     lines = [line for line in message.splitlines() if line.strip()]
     line = "".join(each for each in lines[0].strip() if each.isprintable()) if lines else "-"
     longest = _LONGEST_REFUSAL if _REFUSAL in line else _LONGEST

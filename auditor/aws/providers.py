@@ -1,6 +1,6 @@
 """The SDK's chain of credential providers, with providers that say what failed, and where.
 
-The order is the SDK's own. A further provider of a profile goes into `_Profile.providers`.
+The order is the SDK's own. `_Profile` makes the providers of a profile.
 """
 
 import json
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, Literal
 
 from aiobotocore._helpers import resolve_awaitable
 from aiobotocore.credentials import (
@@ -29,7 +29,11 @@ from aiobotocore.credentials import (
     AioProfileProviderBuilder,
     AioRefreshableCredentials,
 )
-from aiobotocore.utils import AioInstanceMetadataFetcher, create_nested_client
+from aiobotocore.utils import (
+    AioContainerMetadataFetcher,
+    AioInstanceMetadataFetcher,
+    create_nested_client,
+)
 from botocore.compat import compat_shell_split
 from botocore.credentials import _parse_if_needed
 from botocore.exceptions import CredentialRetrievalError
@@ -42,8 +46,11 @@ from botocore.utils import (
 
 from auditor.aws.configuration import Origin, configured
 from auditor.aws.errors import first_line
+from auditor.aws.login import LoginProvider
+from auditor.aws.login_cache import LoginCache
 from auditor.aws.mfa import MfaPrompt
 from auditor.aws.settings import check_expiry, check_values
+from auditor.aws.tls import MetadataSession, configured_certificates
 from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
 
@@ -58,6 +65,7 @@ class Shared:
     roles: dict[str, Any] = field(default_factory=dict)
     """Credentials of assumed roles, as the SDK caches them."""
     tokens: "TokenCache" = field(default_factory=lambda: TokenCache(expanded("~/.aws/sso/cache")))
+    logins: LoginCache = field(default_factory=LoginCache)
 
 
 class TokenCache(JSONFileCache):  # type: ignore[misc]  # the SDK is untyped
@@ -138,7 +146,10 @@ def chain_of(session: Any, origin: Origin, shared: Shared, region: str | None) -
     """Return the chain of a session, as aiobotocore's `create_credential_resolver` makes it."""
     name = origin.profile or "default"
     explicit = session.instance_variables().get("profile") is not None
-    environment, container = AioEnvProvider(), _ContainerProvider()
+    environment = AioEnvProvider()
+    container = _ContainerProvider()
+    # Not as an argument: aiobotocore replaces what it is given by one that checks no host name.
+    container._fetcher = _container_fetcher(configured_certificates(session))
     instance = AioInstanceMetadataProvider(iam_role_fetcher=_metadata_fetcher(session))
 
     def client(service: str, **named: Any) -> Any:
@@ -159,12 +170,21 @@ def chain_of(session: Any, origin: Origin, shared: Shared, region: str | None) -
     return Chain([*([] if explicit else [environment]), *providers, *others], origin)
 
 
+def _container_fetcher(certificates: str | Literal[True]) -> AioContainerMetadataFetcher:
+    timeout = AioContainerMetadataFetcher.TIMEOUT_SECONDS
+    return AioContainerMetadataFetcher(
+        session=MetadataSession(verify=certificates, timeout=timeout)
+    )
+
+
 def _metadata_fetcher(session: Any) -> AioInstanceMetadataFetcher:
     setting = session.get_config_variable
     return AioInstanceMetadataFetcher(
         timeout=setting("metadata_service_timeout"),
         num_attempts=setting("metadata_service_num_attempts"),
         user_agent=session.user_agent(),
+        # Never through a proxy, which would ask for the credentials of its own machine.
+        session=MetadataSession(timeout=setting("metadata_service_timeout")),
         config={
             "ec2_metadata_service_endpoint": setting("ec2_metadata_service_endpoint"),
             "ec2_metadata_service_endpoint_mode": resolve_imds_endpoint_mode(session),
@@ -182,10 +202,16 @@ class _Profile(AioProfileProviderBuilder):  # type: ignore[misc]  # likewise
             session, cache=shared.roles, region_name=region, sso_token_cache=shared.tokens
         )
         self._origin = origin
+        self._region = region
+        self._logins = shared.logins
 
     def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
-        """Return the providers of a profile, in the order in which they are asked."""
-        return list(super().providers(profile_name, disable_env_vars))
+        """Return the providers, that of `aws login` where newer SDKs have it."""
+        made = super().providers(profile_name, disable_env_vars)
+        origin = self._origin.of_profile(profile_name)
+        login = LoginProvider(self._session, origin, self._logins, self._region)
+        place = next(n for n, each in enumerate(made) if each.METHOD == AioProcessProvider.METHOD)
+        return [*made[:place], login, *made[place:]]
 
     def _create_process_provider(self, profile_name: str) -> "_ProcessProvider":
         return _ProcessProvider(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ from botocore.utils import (
 )
 
 from auditor.aws.configuration import Origin, bad_setting, configured
-from auditor.aws.tls import trusting
+from auditor.aws.errors import first_line
+from auditor.aws.tls import configured_certificates, trusting
 from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
 
@@ -96,7 +97,7 @@ def check_endpoint(session: Any, origin: Origin, service: str, given: str | None
         return None
     if not _is_url(url):
         raise bad_setting(
-            f"{place}: {url!r} is not an endpoint",
+            f"{place}: {first_line(url)!r} is not an endpoint",
             hint=f"correct {place}: https://HOST, or leave it out",
             code="InvalidEndpoint",
         )
@@ -202,13 +203,16 @@ def _check_number(
 
 def _check_bundle(session: Any, origin: Origin) -> None:
     """Raise for certificates that can't be loaded; empty means not given."""
-    given = session.get_config_variable("ca_bundle")
-    place: Callable[[], str] = lambda: origin.place("ca_bundle", "AWS_CA_BUNDLE")  # noqa: E731
-    if not given:
-        given = os.environ.get("REQUESTS_CA_BUNDLE")
-        place = lambda: "REQUESTS_CA_BUNDLE"  # noqa: E731
-    if not given:
+    given = configured_certificates(session)
+    if given is True:
         return
+
+    def place() -> str:
+        for variable in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+            if os.environ.get(variable) == given:
+                return variable
+        return origin.place("ca_bundle")
+
     try:
         trusting(str(get_cert_path(given)))
     except OSError as error:  # ssl.SSLError is one

@@ -7,16 +7,20 @@ any size, with whatever entities.
 """
 
 import asyncio
+import os
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_address
+from os import PathLike
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.utils import _RefCountedSession
 from aiohttp import TCPConnector
 from botocore.exceptions import ReadTimeoutError
-from botocore.httpsession import create_urllib3_context, get_cert_path
+from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get_cert_path
 
 from auditor.aws.bounds import LARGEST_ANSWER, check_xml
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
@@ -31,17 +35,46 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower().removesuffix(".") == "localhost"
+
+
+def stays_near(host: str) -> bool:
+    """Whether the host is this machine or on its own link: a proxy would reach another one."""
+    try:
+        return ip_address(host).is_link_local or is_loopback(host)
+    except ValueError:
+        return is_loopback(host)
 
 
 def check_encrypted(url: str) -> None:
     """Raise ValueError where requests to the URL could be read on their way."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        host = parts.netloc.rpartition("@")[2]  # what is before it may be a password
         raise ValueError(
-            f"{parts.scheme}://{parts.netloc} is not encrypted, and session tokens would be read on"
+            f"{parts.scheme}://{host} is not encrypted, and session tokens would be read on"
             " their way: give an https:// endpoint, or --allow-http"
         )
+
+
+def given_certificates(*settings: object) -> str | Literal[True]:
+    """Return the first setting that names certificates, or True for those of the SDK.
+
+    Nothing else is said by a setting: an empty one is not given, and False is not heeded.
+    """
+    for setting in settings:
+        if isinstance(setting, str | PathLike) and str(setting).strip():
+            return str(setting)
+    return True
+
+
+def configured_certificates(session: Any) -> str | Literal[True]:
+    """Return the certificates that the environment, or the profile of a session, names."""
+    return given_certificates(
+        os.environ.get("AWS_CA_BUNDLE"),
+        session.get_scoped_config().get("ca_bundle"),
+        os.environ.get("REQUESTS_CA_BUNDLE"),
+    )
 
 
 @cache
@@ -57,7 +90,18 @@ def trusting(bundle: str) -> SSLContext:
 
 
 class VerifyingSession(AIOHTTPSession):  # type: ignore[misc]  # the SDK is untyped
-    """The SDK's connections, with certificates and host names checked unless that is turned off."""
+    """The SDK's connections, with certificates and host names checked whatever is configured."""
+
+    def __init__(
+        self,
+        verify: object = True,
+        proxies: Mapping[str, str] | None = None,
+        proxies_config: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(verify=given_certificates(verify), **named)
+        given = {name: value for name, value in (proxies_config or {}).items() if value}
+        self._proxy_config = _Proxies(proxies=proxies, proxies_settings=given)
 
     async def send(self, request: Any) -> Any:
         """Send a request and return the answer, whole and in time; raise what the SDK raises."""
@@ -87,9 +131,25 @@ class VerifyingSession(AIOHTTPSession):  # type: ignore[misc]  # the SDK is unty
 
     def _bundle(self, proxy_url: Any) -> str | None:
         """Return the certificates that are all there is to say of TLS; None where there is more."""
-        if not self._verify or self._cert_file or proxy_url:
+        if self._cert_file or proxy_url:
             return None
         return str(get_cert_path(self._verify))
+
+
+class MetadataSession(VerifyingSession, _RefCountedSession):  # type: ignore[misc]  # likewise
+    """The connections to endpoints of an instance or container that give credentials."""
+
+
+class _Proxies(ProxyConfiguration):  # type: ignore[misc]  # likewise
+    """The proxies, which are never sent a plain request that is for this machine or its link."""
+
+    def proxy_url_for(self, url: str) -> str | None:
+        """Return the URL of the proxy for a request; None where it goes directly."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" and stays_near(parts.hostname or ""):
+            return None  # the proxy would read the session token; by TLS it can't
+        proxy: str | None = super().proxy_url_for(url)
+        return proxy
 
 
 class _WithoutRedirects:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
 from bench.fake_aws.answers import STS, RefusedError, xml
+from tests.credentials.signin import SignIn
 from tests.faults.cloud import MANAGEMENT, Asked, Cloud, refusal
 from tests.faults.sso import IdentityCenter
 
@@ -37,6 +38,10 @@ class Sources:
     before: Callable[[], object] = lambda: None
     """What is done at each request of IAM."""
     url: str = ""
+    login: SignIn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.login = SignIn(self.session, lambda: self.url)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,6 +70,8 @@ class Sources:
         self.asked[name] += 1
         if name in self.spoilt:
             return self.spoilt[name]
+        if name == "/v1/token":
+            return self.login.answer(text, body)
         if "Action" not in form and "x-amz-target" not in text.lower():
             return self._endpoint(method, path, text)
         if name == "AssumeRoleWithWebIdentity":

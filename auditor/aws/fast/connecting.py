@@ -16,10 +16,15 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.httpsession import mask_proxy_url
+from httptools import HttpParserError, HttpParserUpgrade
 
 from auditor.aws.fast.connection import Connection, Inbox
+from auditor.aws.fast.parsing import check_header, check_reason, response_parser
 
 _LARGEST_HEAD = 64 * 1024
+_OK = 200
+# All but 101, which would be another protocol.
+_INTERIM = frozenset({100, *range(102, 200)})
 
 Make: TypeAlias = Callable[[], Connection]
 
@@ -126,28 +131,45 @@ async def _tunnel(route: Route, proxy: Proxy) -> asyncio.Transport:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Reads the head of the answer to CONNECT."""
+    """Reads the head of the answer to CONNECT, by the parser of all answers."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._head = b""
+        self._parser = response_parser(self)
+        self._size = self._headers = 0
 
     def data_received(self, data: bytes) -> None:
-        self._head += data
         if self.answer.done():
             return
-        if b"\r\n\r\n" in self._head:
-            status = self._head.split(b"\r\n", 1)[0].split(b" ")[1:2]
-            if status and status[0].startswith(b"2"):
-                self.answer.set_result(None)
-            else:
-                self._refuse(f"the proxy answered {b''.join(status).decode('latin-1')}")
-        elif len(self._head) > _LARGEST_HEAD:
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._refuse("the proxy's answer is not HTTP")
+        if self._size > _LARGEST_HEAD:
             self._refuse("the proxy's answer is too large")
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.answer.done():
-            self._refuse("the proxy closed the connection")
+        self._refuse("the proxy closed the connection")
+
+    def on_status(self, reason: bytes) -> None:
+        """Check the words behind the status (httptools calls this, and the following)."""
+        check_reason(reason)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Check a header."""
+        self._headers += 1
+        check_header(name, value, self._headers)
+
+    def on_headers_complete(self) -> None:
+        """Take 200, and wait after an interim answer; anything else is a refusal."""
+        status = self._parser.get_status_code()
+        self._headers = 0
+        if status == _OK:
+            with suppress(asyncio.InvalidStateError):
+                self.answer.set_result(None)
+        elif status not in _INTERIM:
+            self._refuse(f"the proxy answered {status}")
 
     def _refuse(self, reason: str) -> None:
         with suppress(asyncio.InvalidStateError):

@@ -11,10 +11,11 @@ from botocore.exceptions import (
     HTTPClientError,
     ReadTimeoutError,
 )
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade
 
 from auditor.aws.bounds import LARGEST_ANSWER
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
+from auditor.aws.fast.parsing import check_header, check_reason, response_parser
 
 _LARGEST_HEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
@@ -88,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         """Goes on from one request to the next: a timer for each would cost more than its call."""
         self._asked_at = self._heard_at = 0.0
         self._lost = self._loop.create_future()
-        self._parser = HttpResponseParser(self)
+        self._parser = response_parser(self)
         self.idle_since = 0.0
         """By the loop's clock."""
         self.reusable = True
@@ -175,8 +176,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._complete:
             self._size = LARGEST_ANSWER + 1
 
+    def on_status(self, reason: bytes) -> None:
+        """Check the words behind the status."""
+        check_reason(reason)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep what matters of a header."""
+        self._headers += 1
+        check_header(name, value, self._headers)
         name = name.lower()
         if name == b"retry-after":
             self._retry_after = value.decode("latin-1")
@@ -203,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self) -> None:
         self._body = []
-        self._size = self._head_size = 0
+        self._size = self._head_size = self._headers = 0
         self._in_body = self._complete = self._delimited = False
         self._retry_after = None
 

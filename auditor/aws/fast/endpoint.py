@@ -6,7 +6,7 @@ way, holds for all requests with the same session.
 
 import re
 from dataclasses import dataclass
-from ssl import CERT_NONE, SSLContext
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -130,19 +130,14 @@ def _proxy(proxy_url: str, session: Any) -> Proxy:
 
 
 def _context(session: Any) -> SSLContext:
-    if session._verify and not session._cert_file:
+    if not session._cert_file:
         return trusting(str(get_cert_path(session._verify)))
-    context: SSLContext = _trusting(session._get_ssl_context(), session._verify)
-    if session._cert_file:
-        context.load_cert_chain(session._cert_file, session._key_file)
+    context = _trusting(session._get_ssl_context(), session._verify)
+    context.load_cert_chain(session._cert_file, session._key_file)
     return context
 
 
-def _trusting(context: SSLContext, verify: bool | str | None) -> SSLContext:
-    """Trust what the session trusts: a bundle, the SDK's own, or, where it says so, anybody."""
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = CERT_NONE
-    elif bundle := get_cert_path(verify):
-        context.load_verify_locations(bundle)
+def _trusting(context: SSLContext, verify: bool | str) -> SSLContext:
+    """Trust what the session trusts: a bundle, or the SDK's own."""
+    context.load_verify_locations(get_cert_path(verify))
     return context
