@@ -5,6 +5,7 @@ One loader of service models serves all sessions: loading them again costs each 
 
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -28,7 +29,8 @@ from auditor.aws.tls import VerifyingSession, check_encrypted
 from auditor.errors import AwsFailure, FailureKind
 from auditor.ports import Progress
 
-_TEMPORARY = "ASIA"
+TEMPORARY = "ASIA"
+_SIGNER = re.compile(r"Credential=([^/,\s]+)/")
 
 _assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
 
@@ -73,6 +75,8 @@ class Clients:
             # At DEBUG the SDK logs requests and answers whole, secrets among them; where a renewal
             # of credentials fails, a traceback. What matters of it is raised as well.
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.signers: set[str] = set()
+        """Ids of the keys that signed a call to STS: for the caller, and on the way to a role."""
         self.own = self._session(connection.profile)
         """Of the caller."""
         self._loader = self.own._session.get_component("data_loader")
@@ -123,6 +127,7 @@ class Clients:
         events = inner.get_component("event_emitter")
         events.register("before-call", self._before_call)
         events.register("response-received", self._response_received)
+        events.register("before-send.sts", self._before_send)
         with failures("sts:GetCallerIdentity"):
             session = aioboto3.Session(
                 botocore_session=inner, profile_name=profile, region_name=self._connection.region
@@ -139,6 +144,14 @@ class Clients:
             raise ForbiddenActionError(action)
         if action not in CREDENTIAL_ACTIONS and not counted_elsewhere(action):
             self._progress.called(action)
+
+    def _before_send(self, request: Any, **_: Any) -> None:
+        """Keep the id of the key that signed: whichever provider it came from, it is in use."""
+        authorization = request.headers.get("Authorization", "")
+        text = authorization.decode() if isinstance(authorization, bytes) else str(authorization)
+        found = _SIGNER.search(text)
+        if found is not None:
+            self.signers.add(found[1])
 
     def _response_received(
         self, parsed_response: Mapping[str, Any] | None, event_name: str, **_: Any
@@ -169,7 +182,7 @@ def configured_key_ids() -> frozenset[str]:
         with failures("sts:GetCallerIdentity"), suppress(ConfigNotFound):
             profiles = raw_config_parse(session.get_config_variable(file))
             found |= {profile.get("aws_access_key_id") for profile in profiles.values()}
-    return frozenset(each for each in found if each and not each.startswith(_TEMPORARY))
+    return frozenset(each for each in found if each and not each.startswith(TEMPORARY))
 
 
 @contextmanager
