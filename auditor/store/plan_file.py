@@ -152,7 +152,8 @@ def read(path: Path) -> tuple[Plan, str]:
         text = read_trusted(path, largest=_LARGEST)
     except OSError as error:
         raise AuditError(
-            f"{path} can't be read: {error.strerror}", hint="name a plan.json"
+            f"{path} can't be read: {error.strerror}",
+            hint="name a plan by its id, or its plan.json",
         ) from None
     return parse(text, source=str(path))
 
