@@ -97,7 +97,7 @@ def apply(
     )
     planning.show_outcomes(applied, console)
     again = partial(command, "undo", output=output, store=store, connection=connection)
-    for line in planning.after([applied], again):
+    for line in planning.after([applied], again, connection):
         typer.echo(line, err=True)
     raise typer.Exit(apply_code([applied]))
 

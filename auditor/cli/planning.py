@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.cli.advice import SESSIONS_REMAIN
+from auditor.aws.connection import Connection
+from auditor.cli.advice import SESSIONS_REMAIN, command
 from auditor.errors import AuditError
 from auditor.formats.masked import mask, mask_text
 from auditor.formats.templates import count, printable
@@ -344,20 +345,28 @@ def show_outcomes(applied: Applied, console: Console) -> None:
     console.print(Text(told or "nothing to apply", style="bold"))
 
 
-def after(applied: Sequence[Applied], again: Callable[[str], str]) -> Iterator[str]:
-    """Yield what to know after an apply: the command that takes it back, and what goes on.
+def after(
+    applied: Sequence[Applied], undo: Callable[[str], str], connection: Connection
+) -> Iterator[str]:
+    """Yield what to know after an apply: the commands that take it back, and what goes on.
 
-    `again` writes `iamaudit undo` for the id of a run.
+    `undo` writes `iamaudit undo` for the id of a run.
     """
-    done = {
-        action.kind: each.plan.run_id
+    done = [
+        (each, action, each.outcomes[action.id])
         for each in applied
         for action in each.plan.actions
         if action.id in each.outcomes and each.outcomes[action.id].result is Result.APPLIED
-    }
-    if ActionKind.DEACTIVATE in done:
-        yield f"To take it back: {again(done[ActionKind.DEACTIVATE])}"
-    if not done.keys().isdisjoint({ActionKind.DEACTIVATE, ActionKind.DELETE}):
+    ]
+    kinds = {action.kind: each.plan.run_id for each, action, _ in done}
+    if ActionKind.DEACTIVATE in kinds:
+        yield f"To take it back: {undo(kinds[ActionKind.DEACTIVATE])}"
+    rotated = [(action, outcome.new_key_id) for _, action, outcome in done if outcome.new_key_id]
+    for action, new_key_id in rotated[:1]:
+        user = ("--user", action.user_name, "--account", action.account_id)
+        again = command("keys", "deactivate", str(new_key_id), *user, connection=connection)
+        yield f"To take {'a' if len(rotated) > 1 else 'the'} rotation back: {again}"
+    if not kinds.keys().isdisjoint({ActionKind.DEACTIVATE, ActionKind.DELETE}):
         yield SESSIONS_REMAIN
 
 

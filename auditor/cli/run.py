@@ -99,7 +99,7 @@ def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) ->
         yield f"Not all was looked at; what is missing, and how to grant it: {told}"
     if applied is not None:
         undo = partial(command, "undo", output=options.output, connection=options.connection)
-        yield from planning.after([applied], undo)
+        yield from planning.after([applied], undo, options.connection)
     elif result.plan is not None:
         if result.plan.actions and result.plan.applicable:
             again = command(

@@ -311,6 +311,22 @@ def test_keys_says_as_whom_and_how_to_take_it_back_but_not_of_a_deletion(desk: D
     assert "take it back" not in deleted.stderr
 
 
+def test_a_rotation_ends_with_the_command_that_ends_the_new_key_and_no_undo(desk: Desk) -> None:
+    sink = ("--allow-rotate", "--sink", "file:secrets")
+    made = desk.run("plan", "--only", "key-too-old", "--limit", "1", *sink)
+    plan_id = made.stdout.split()[1].rstrip(":")
+
+    ran = desk.run("apply", plan_id, "--yes", *sink)
+
+    assert ran.code == 0, ran
+    [created] = desk.estate.changes()
+    user = created.params["UserName"]
+    keys = [key for key in desk.estate.keys(created.account_id, user) if key in ran.stderr]
+    assert f"iamaudit keys deactivate {keys[0]} --user {user}" in ran.stderr
+    assert "iamaudit undo" not in ran.stderr
+    assert "36 hours" not in ran.stderr
+
+
 def test_a_plan_that_was_undone_is_not_gone_on_with(desk: Desk) -> None:
     plan = planned(desk)
     desk.run("apply", plan["id"], "--yes")
