@@ -64,7 +64,8 @@ def check_private(path: Path, found: os.stat_result, *, group_may_write: bool = 
     if owner not in {os.geteuid(), 0}:
         raise AuditError(
             f"{path} belongs to another user (uid {owner})",
-            hint="work on a copy of your own, or run iamaudit as that user",
+            hint=f"run iamaudit as that user (sudo -u '#{owner}', docker run --user {owner}), or"
+            " work with a file of your own",
         )
     shared = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     others = stat.S_IWOTH if group_may_write else stat.S_IWGRP | stat.S_IWOTH

@@ -268,6 +268,10 @@ class IamWriter(Protocol):
         """Return Used or NeverUsed (GetAccessKeyLastUsed)."""
         ...
 
+    async def user_arn(self, user_name: str) -> str:
+        """Return the ARN of a user, which has its path (GetUser)."""
+        ...
+
     async def user_tags(self, user_name: str) -> Mapping[str, str]:
         """Return the tags of a user (ListUserTags)."""
         ...

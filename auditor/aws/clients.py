@@ -32,7 +32,8 @@ from auditor.aws.tls import VerifyingSession, check_encrypted, configured_certif
 from auditor.errors import AwsFailure
 from auditor.ports import Progress
 
-_TEMPORARY = "ASIA"
+TEMPORARY = "ASIA"
+_SIGNER = re.compile(r"Credential=([^/,\s]+)/")
 _STATIC_KEY = re.compile(r"(?im)^[ \t]*aws_access_key_id[ \t]*[=:]\s*[\"']?(\w+)")
 
 _assumed: ContextVar[AioCredentials | None] = ContextVar("_assumed", default=None)
@@ -110,6 +111,8 @@ class Clients:
             # of credentials fails, a traceback. What matters of it is raised as well.
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._shared = Shared(MfaPrompt(ask_mfa))
+        self.signers: set[str] = set()
+        """Ids of the keys that signed a call to STS: for the caller, and on the way to a role."""
         self.own = self._session(connection.profile)
         """Of the caller."""
         self._loader = self.own._session.get_component("data_loader")
@@ -186,6 +189,7 @@ class Clients:
         events.register("before-call", self._before_call)
         events.register("before-parse", check_answered_by_aws)
         events.register("response-received", self._response_received)
+        events.register("before-send.sts", self._before_send)
         with configured(inner.origin):
             session = aioboto3.Session(botocore_session=inner, region_name=connection.region)
         check_settings(inner, inner.origin, region_option=connection.region)
@@ -201,6 +205,14 @@ class Clients:
             raise ForbiddenActionError(action)
         if action not in CREDENTIAL_ACTIONS and not counted_elsewhere(action):
             self._progress.called(action)
+
+    def _before_send(self, request: Any, **_: Any) -> None:
+        """Keep the id of the key that signed: whichever provider it came from, it is in use."""
+        authorization = request.headers.get("Authorization", "")
+        text = authorization.decode() if isinstance(authorization, bytes) else str(authorization)
+        found = _SIGNER.search(text)
+        if found is not None:
+            self.signers.add(found[1])
 
     def _response_received(
         self, parsed_response: Mapping[str, Any] | None, event_name: str, **_: Any
@@ -234,7 +246,7 @@ def configured_key_ids() -> frozenset[str]:
                 f"{file}: {error.strerror}", hint="make it readable, or name another file"
             ) from None
         found |= set(_STATIC_KEY.findall(text))
-    return frozenset(each for each in found if each and not each.startswith(_TEMPORARY))
+    return frozenset(each for each in found if each and not each.startswith(TEMPORARY))
 
 
 @contextmanager

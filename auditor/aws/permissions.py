@@ -29,6 +29,7 @@ PERMITTED = frozenset((*SCAN_ACTIONS, *CALLER_ACTIONS, *CREDENTIAL_ACTIONS))
 
 READS_TO_WRITE = (
     "iam:GetAccessKeyLastUsed",
+    "iam:GetUser",
     "iam:ListAccessKeys",
     "iam:ListAttachedUserPolicies",
     "iam:ListUserTags",
@@ -60,7 +61,6 @@ WRITING = frozenset(
     (
         "iam:CreateAccessKey",
         "iam:DeleteAccessKey",
-        "iam:GetUser",
         "iam:UpdateAccessKey",
         *READS_TO_WRITE,
         *SECRET_ACTIONS,

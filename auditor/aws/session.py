@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from auditor.aws.caller import identity, no_caller
 from auditor.aws.calls import ATTEMPTS, Calls
-from auditor.aws.clients import Clients, configured_key_ids, signing_key_id
+from auditor.aws.clients import TEMPORARY, Clients, configured_key_ids, signing_key_id
 from auditor.aws.connection import Connection
 from auditor.aws.credentials import Renewal
 from auditor.aws.entrance import Entrance, Entry, credentials_of
@@ -160,13 +160,20 @@ class Aws:
     def known_key_ids(self) -> frozenset[str]:
         """Return the access keys that the operator works with; raise AuditError.
 
-        All in this machine's AWS configuration, and once connected the one that signs.
+        All in this machine's AWS configuration, and once connected those that signed, for the
+        caller itself and for a role that its profile assumes.
         """
         try:
             known = configured_key_ids()
         except AwsFailure as failure:
             raise no_caller(failure) from None
-        return known if self._signing_key_id is None else known | {self._signing_key_id}
+        signing = set() if self._signing_key_id is None else {self._signing_key_id}
+        return known | self._clients.signers | signing
+
+    def long_lived_key_id(self) -> str | None:
+        """Return the long-lived key that signs the caller's calls; None for a session."""
+        key_id = self._signing_key_id
+        return key_id if key_id is not None and not key_id.startswith(TEMPORARY) else None
 
     def watch_dates(self, seen: Callable[[str], None]) -> None:
         """Tell the Date of every answer to the SDK, refusals too; to be called before connect()."""

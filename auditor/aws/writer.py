@@ -7,7 +7,7 @@ from typing import Any
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import ForbiddenActionError
-from auditor.aws.readers import Arguments, ClientReader, utc
+from auditor.aws.readers import ClientReader, utc
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import AccountId
 from auditor.ports import CreatedKey, Grant
@@ -59,13 +59,11 @@ class ClientWriter:
             ]
         return any(name.startswith(_QUARANTINE) for name in attached)
 
-    async def user(self, user_name: str | None) -> tuple[str, str]:
-        """Return name and ARN of a user (GetUser), None meaning the caller's own."""
-        asked: Arguments = {} if user_name is None else {"UserName": user_name}
-        answer = await self._reader.ask("GetUser", asked)
+    async def user_arn(self, user_name: str) -> str:
+        """Return the ARN of a user, which has its path (GetUser)."""
+        answer = await self._reader.ask("GetUser", {"UserName": user_name})
         with failures("iam:GetUser"):
-            found = answer["User"]
-            return str(found["UserName"]), str(found["Arn"])
+            return str(answer["User"]["Arn"])
 
     async def set_status(self, user_name: str, key_id: AccessKeyId, status: KeyStatus) -> str:
         """Make a key Active or Inactive; return the request id."""

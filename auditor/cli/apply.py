@@ -13,19 +13,20 @@ from auditor.aws.connection import Connection
 from auditor.aws.permissions import secret_session_policy, write_session_policy
 from auditor.cli import options as given
 from auditor.cli import planning
+from auditor.cli.advice import command
 from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.model.account import AccountId
 from auditor.model.plan import Plan
 from auditor.wiring.clock import SystemClock
-from auditor.wiring.remediation import Applied, ApplyOptions, check, read_plan, sessions
+from auditor.wiring.remediation import Applied, ApplyOptions, read_plan, sessions
 from auditor.wiring.remediation import apply as carry_out
 
 
 @connected
 def apply(
     plan: Annotated[
-        str, typer.Argument(metavar="PLAN", help="a plan.json, or the id of a plan in the store")
+        str, typer.Argument(metavar="PLAN", help="id of a plan in the store, or its plan.json")
     ],
     *,
     resume: Annotated[
@@ -49,6 +50,8 @@ def apply(
     output: given.OutputFolder = Path("reports"),
     allow_delete: planning.AllowDelete = False,
     allow_rotate: planning.AllowRotate = False,
+    protect: planning.Protect = [],
+    protect_tag: planning.ProtectTag = None,
     sink: planning.Sink = None,
     kms_key_id: planning.KmsKey = None,
     max_actions: planning.MaxActions = planning.DEFAULT_MAX_ACTIONS,
@@ -58,8 +61,8 @@ def apply(
 ) -> None:
     """Apply a plan: each key is read again, changed, read back, and every step journaled.
 
-    A key that was used, changed or deleted since the plan is left alone. Exits with 4 where not
-    every action was applied.
+    A key that was used, changed or deleted since the plan is left alone; so are the users that the
+    plan or --protect protects. Exits with 4 where not every action was applied.
     """
     chosen_sink = planning.parse_sink_option(sink, kms_key_id)
     options = ApplyOptions(
@@ -73,6 +76,7 @@ def apply(
         sink=chosen_sink,
         window=planning.parse_window_option(window),
         resume=resume,
+        protection=planning.parse_protection(protect, protect_tag),
     )
     chosen, file = read_plan(plan, store, output)
     if show_session_policy:
@@ -81,10 +85,20 @@ def apply(
     if chosen.actions:
         planning.must_be_answerable(yes=yes)
     console = Console()
-    check(chosen, file, options, clock=SystemClock())
-    planning.confirm(chosen, console, yes=yes)
-    applied: Applied = anyio.run(partial(carry_out, chosen, file, options, clock=SystemClock()))
+    applied: Applied = anyio.run(
+        partial(
+            carry_out,
+            chosen,
+            file,
+            options,
+            clock=SystemClock(),
+            confirm=partial(planning.confirm, console=console, yes=yes),
+        )
+    )
     planning.show_outcomes(applied, console)
+    again = partial(command, "undo", output=output, store=store, connection=connection)
+    for line in planning.after([applied], again, connection):
+        typer.echo(line, err=True)
     raise typer.Exit(apply_code([applied]))
 
 

@@ -24,7 +24,11 @@ def show_sum(changes: ChangesStream, console: Console) -> None:
 
 
 def show_findings(
-    changes: ChangesStream, console: Console, *, only: Collection[str] = tuple(TITLES)
+    changes: ChangesStream,
+    console: Console,
+    *,
+    run_id: str,
+    only: Collection[str] = tuple(TITLES),
 ) -> None:
     """Print a table for each kind of change that there is, the gravest findings first."""
     for name, listing in compare.findings(changes).items():
@@ -41,10 +45,10 @@ def show_findings(
                 *(Text(printable(cell)) for cell in cells),
                 Text(printable(compare.what(row))),
             )
-        _print(table, listing, console)
+        _print(table, listing, console, _all_of(changes, run_id))
 
 
-def show_keys(changes: ChangesStream, console: Console) -> None:
+def show_keys(changes: ChangesStream, console: Console, *, run_id: str) -> None:
     """Print which keys came, went and changed."""
     listing = compare.first(changes.keys())
     if not listing.total:
@@ -56,10 +60,10 @@ def show_keys(changes: ChangesStream, console: Console) -> None:
         key = row["access_key_id"] or f"slot {row['slot']}"
         cells = (row["account_id"], row["user_name"], key, compare.key_change(row))
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    _print(table, listing, console)
+    _print(table, listing, console, _all_of(changes, run_id))
 
 
-def show_accounts(changes: ChangesStream, console: Console) -> None:
+def show_accounts(changes: ChangesStream, console: Console, *, run_id: str) -> None:
     """Print which accounts were read further, or less far."""
     listing = compare.first(changes.accounts())
     if not listing.total:
@@ -72,14 +76,20 @@ def show_accounts(changes: ChangesStream, console: Console) -> None:
         cells = (row["id"], row["name"], *outcomes)
         style = "yellow" if row["worse"] else ""
         table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
-    _print(table, listing, console)
+    _print(table, listing, console, _all_of(changes, run_id))
 
 
 def _table(title: str) -> Table:
     return Table(title=Text(title), title_justify="left", title_style="bold")
 
 
-def _print(table: Table, listing: Listing, console: Console) -> None:
+def _all_of(changes: ChangesStream, run_id: str) -> str:
+    """Return the command that lists all, of these two runs whatever is scanned since."""
+    return f"iamaudit diff {changes.baseline()['id']} {run_id} --format json"
+
+
+def _print(table: Table, listing: Listing, console: Console, all_of: str) -> None:
     console.print(table)
     if listing.more:
-        console.print(Text(f"and {listing.more:,} more; iamaudit diff --format json lists all"))
+        more = f"and {listing.more:,} more; {all_of} lists all"
+        console.print(Text(printable(more)), soft_wrap=True)

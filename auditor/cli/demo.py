@@ -13,6 +13,7 @@ from auditor.cli import options as given
 from auditor.cli.exits import ExitCode
 from auditor.cli.run import run_scan
 from auditor.config import DEFAULT_FORMATS, ScanOptions, parse_formats
+from auditor.remediation.rails import Limits
 from auditor.wiring.demo import DemoAws, demo_aws
 
 
@@ -47,7 +48,7 @@ def demo(
             fail_on=None,
         )
         with _environment(aws.environment):
-            code, folder = run_scan(options, quiet=quiet, log_level=log_level)
+            code, folder = run_scan(options, quiet=quiet, log_level=log_level, limits=Limits())
     if code in {ExitCode.INTERRUPTED, ExitCode.NOTHING}:
         raise typer.Exit(code)
     if folder is not None and "html" in formats:

@@ -77,9 +77,9 @@ def diff(
                 told = f"Run {run['id']} of {instant(run['started_at'])}"
                 console.print(Text(printable(told)))
                 show.show_sum(changes, console)
-                show.show_findings(changes, console)
-                show.show_keys(changes, console)
-                show.show_accounts(changes, console)
+                show.show_findings(changes, console, run_id=run["id"])
+                show.show_keys(changes, console, run_id=run["id"])
+                show.show_accounts(changes, console, run_id=run["id"])
         code = _code(changes, threshold)
     raise typer.Exit(code)
 

@@ -31,13 +31,13 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("iamaudit plan --allow-rotate --sink secretsmanager", "with rotations"),
     ),
     "apply": (
-        ("iamaudit apply reports/latest/plan.json", "after a question"),
-        ("iamaudit apply reports/latest/plan.json --show-session-policy", "what it may do"),
-        ("iamaudit apply reports/latest/plan.json --resume", "after it was cut off"),
+        ("iamaudit apply plan-20261124T120000Z-0123abcd", "after a question"),
+        ("iamaudit apply plan-20261124T120000Z-0123abcd --show-session-policy", "what it may do"),
+        ("iamaudit apply plan-20261124T120000Z-0123abcd --resume", "after it was cut off"),
     ),
     "undo": (
-        ("iamaudit undo latest", "what the plans of the last run deactivated"),
-        ("iamaudit undo latest --key AKIAIOSFODNN7EXAMPLE", "one key"),
+        ("iamaudit undo 20261101T060000Z-4f2a91c3", "what the plans of a run deactivated"),
+        ("iamaudit undo 20261101T060000Z-4f2a91c3 --key AKIAIOSFODNN7EXAMPLE", "one key"),
     ),
     "publish": (
         ("iamaudit publish securityhub --dry-run", "what would be sent"),

@@ -14,6 +14,7 @@ from rich.text import Text
 from auditor import fanout
 from auditor.aws.connection import Connection
 from auditor.cli import planning
+from auditor.cli.advice import SESSIONS_REMAIN, command
 from auditor.cli.connection import connected
 from auditor.cli.exits import ExitCode
 from auditor.errors import AuditError, InterruptedAuditError
@@ -21,7 +22,7 @@ from auditor.formats.templates import printable
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse, NeverUsed, Used
 from auditor.model.account import AccountId, parse_account_id
 from auditor.model.outcome import Outcome, Result
-from auditor.model.plan import ActionKind
+from auditor.model.plan import ActionKind, Protection
 from auditor.remediation.actions import GRANTS
 from auditor.remediation.user_keys import say
 from auditor.store.encoding import instant
@@ -30,6 +31,8 @@ from auditor.wiring.keys import Keys, Target, keys_of
 from auditor.wiring.sinks import SinkChoice
 
 T = TypeVar("T")
+# For what takes nothing away.
+_UNPROTECTED = Protection()
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -144,6 +147,7 @@ def create(
 
     grants = ("iam:CreateAccessKey", "iam:DeleteAccessKey")
     told = _run(connection, user, account, work, actions=grants, sink=chosen)
+    _say_undo(ActionKind.ROTATE, told["access_key_id"], user, account, connection)
     _warn()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
@@ -177,10 +181,20 @@ def deactivate(
     connection: Connection,
     user: User = None,
     account: AccountOption = None,
+    protect: planning.Protect = [],
+    protect_tag: planning.ProtectTag = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key inactive; activate takes it back."""
-    _change(connection, ActionKind.DEACTIVATE, key, user, account, as_json=as_json)
+    """Make a key inactive; activate takes it back. Sessions begun with it go on."""
+    _change(
+        connection,
+        ActionKind.DEACTIVATE,
+        key,
+        user,
+        account,
+        protection=planning.parse_protection(protect, protect_tag),
+        as_json=as_json,
+    )
 
 
 @keys.command()
@@ -191,16 +205,23 @@ def delete(
     connection: Connection,
     user: User = None,
     account: AccountOption = None,
+    protect: planning.Protect = [],
+    protect_tag: planning.ProtectTag = None,
     yes: planning.Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an inactive key; nothing takes that back."""
-    if not yes:
-        planning.must_be_answerable(yes=False)
-        asked = Console(stderr=True).input(f"Delete {key} for good? Only yes does: ")
-        if asked.strip() != "yes":
-            raise AuditError("not confirmed: nothing was changed", hint="answer yes, or give --yes")
-    _change(connection, ActionKind.DELETE, key, user, account, as_json=as_json)
+    """Delete an inactive key; nothing takes that back. Sessions begun with it go on."""
+    planning.must_be_answerable(yes=yes)
+    _change(
+        connection,
+        ActionKind.DELETE,
+        key,
+        user,
+        account,
+        protection=planning.parse_protection(protect, protect_tag),
+        question=None if yes else f"Delete {key} for good?",
+        as_json=as_json,
+    )
 
 
 @keys.command()
@@ -210,6 +231,8 @@ def rotate(
     connection: Connection,
     user: User = None,
     account: AccountOption = None,
+    protect: planning.Protect = [],
+    protect_tag: planning.ProtectTag = None,
     sink: planning.Sink = None,
     kms_key_id: planning.KmsKey = None,
     as_json: AsJson = False,
@@ -227,7 +250,17 @@ def rotate(
         return await found.keys.rotate(found.sink, partial(typer.echo, err=True))
 
     grants = GRANTS[ActionKind.ROTATE]
-    outcome = _run(connection, user, account, work, actions=grants, sink=chosen)
+    outcome = _run(
+        connection,
+        user,
+        account,
+        work,
+        actions=grants,
+        sink=chosen,
+        protection=planning.parse_protection(protect, protect_tag),
+    )
+    if outcome.result is Result.APPLIED and outcome.new_key_id is not None:
+        _say_undo(ActionKind.ROTATE, outcome.new_key_id, user, account, connection)
     _tell(outcome, "rotate", as_json=as_json)
 
 
@@ -261,13 +294,39 @@ def _change(
     user: str | None,
     account: str | None,
     *,
+    protection: Protection = _UNPROTECTED,
+    question: str | None = None,
     as_json: bool,
 ) -> None:
     async def work(found: Keys) -> Outcome:
+        if question is not None:
+            planning.ask(question, Console(stderr=True))
         return await found.keys.change(kind, AccessKeyId(key))
 
-    outcome = _run(connection, user, account, work, actions=GRANTS[kind])
+    outcome = _run(connection, user, account, work, actions=GRANTS[kind], protection=protection)
+    if outcome.result is Result.APPLIED:
+        _say_undo(kind, key, user, account, connection)
+        if kind is not ActionKind.ACTIVATE:
+            typer.echo(SESSIONS_REMAIN, err=True)
     _tell(outcome, f"{kind} {key}", as_json=as_json)
+
+
+# What takes a change back; a new key is deactivated before it is deleted.
+_BACK = {
+    ActionKind.ACTIVATE: "deactivate",
+    ActionKind.DEACTIVATE: "activate",
+    ActionKind.ROTATE: "deactivate",
+}
+
+
+def _say_undo(
+    kind: ActionKind, key: str, user: str | None, account: str | None, connection: Connection
+) -> None:
+    if kind not in _BACK:
+        return
+    where = [*(["--user", user] if user else []), *(["--account", account] if account else [])]
+    again = command("keys", _BACK[kind], key, *where, connection=connection)
+    typer.echo(f"To take it back: {again}", err=True)
 
 
 def _tell(outcome: Outcome, what: str, *, as_json: bool) -> None:
@@ -300,8 +359,12 @@ def _run(
     *,
     actions: Iterable[str] = (),
     sink: SinkChoice | None = None,
+    protection: Protection = _UNPROTECTED,
 ) -> T:
-    """Do the work in a session that may do no more than `actions`, and read."""
+    """Do the work in a session that may do no more than `actions`, and read.
+
+    Where it may change something, say first as whom and where.
+    """
     if user == "":
         raise AuditError("--user is empty", hint="name a user, or leave it out")
     target = Target(user=user, account=None if account is None else _account(account))
@@ -309,8 +372,16 @@ def _run(
 
     async def inside() -> None:
         async with keys_of(
-            target, connection, actions=tuple(actions), sink=sink, clock=SystemClock()
+            target,
+            connection,
+            actions=tuple(actions),
+            sink=sink,
+            protection=protection,
+            clock=SystemClock(),
         ) as found:
+            if actions:
+                whose = f"{found.owner.user_name} in account {found.owner.account.id}"
+                typer.echo(printable(f"As {found.caller.arn}, for {whose}"), err=True)
             done.append(await work(found))
 
     interrupted = anyio.run(fanout.until_interrupted, inside)

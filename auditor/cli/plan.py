@@ -8,6 +8,7 @@ from rich.console import Console
 from auditor.aws.connection import Connection
 from auditor.cli import options as given
 from auditor.cli import planning
+from auditor.cli.advice import SESSIONS_REMAIN, command
 from auditor.cli.exits import ExitCode
 from auditor.store.output import LATEST, STORE, Output
 from auditor.wiring.clock import SystemClock
@@ -55,7 +56,15 @@ def plan(
     console = Console()
     planning.show_plan(made, console, mask_keys=mask_keys)
     console.print(path, markup=False, soft_wrap=True)
-    planning.warn(made, file, max_actions=max_actions, max_share=max_share)
+    limits = planning.parse_limits(
+        allow_delete=allow_delete,
+        allow_rotate=allow_rotate,
+        max_actions=max_actions,
+        max_share=max_share,
+    )
+    planning.warn(made, file, limits)
     if made.actions and made.applicable:
-        typer.echo(f"Review it, then: iamaudit apply {path}", err=True)
+        again = command("apply", made.id, output=output, store=store)
+        typer.echo(f"Review it, then: {again}", err=True)
+        typer.echo(SESSIONS_REMAIN, err=True)
     raise typer.Exit(ExitCode.CLEAN)

@@ -1,8 +1,10 @@
 """What plan, apply and undo have in common: options, the plan as a table, the question."""
 
+import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from auditor.aws.connection import Connection
+from auditor.cli.advice import SESSIONS_REMAIN, command
 from auditor.errors import AuditError
 from auditor.formats.masked import mask, mask_text
 from auditor.formats.templates import count, printable
 from auditor.model.access_key import NeverUsed, Used
 from auditor.model.outcome import Result
 from auditor.model.plan import Action, ActionKind, Plan, Protection
+from auditor.remediation.own_keys import same_caller
 from auditor.remediation.planner import Planning
 from auditor.remediation.rails import MAX_ACTIONS, Limits
 from auditor.remediation.window import Window, parse_window
-from auditor.wiring.remediation import Applied, check_limits
+from auditor.wiring.remediation import Applied, Standing, check_limits
 from auditor.wiring.sinks import SinkChoice, parse_sink
 
 PLANNING, APPLYING = "Planning", "Applying"
@@ -43,7 +48,7 @@ Limit = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=PLANNING,
-        help="at most so many actions, the worst findings first",
+        help="at most so many actions: the most severe, then the longest idle, then the oldest",
         show_default=False,
     ),
 ]
@@ -147,6 +152,11 @@ _STYLES = {
 }
 
 
+def parse_protection(protect: list[str], protect_tag: str | None) -> Protection:
+    """Return whose keys are never touched."""
+    return Protection(patterns=tuple(protect), tag=protect_tag)
+
+
 def parse_planning(
     *,
     only: list[str],
@@ -168,7 +178,7 @@ def parse_planning(
         limit=limit,
         allow_delete=allow_delete,
         allow_rotate=allow_rotate,
-        protection=Protection(patterns=tuple(protect), tag=protect_tag),
+        protection=parse_protection(protect, protect_tag),
     )
 
 
@@ -210,18 +220,69 @@ def must_be_answerable(*, yes: bool) -> None:
         )
 
 
-def confirm(plan: Plan, console: Console, *, yes: bool) -> None:
-    """Show what is about to be done, and ask; raise AuditError where the answer is not yes."""
+def confirm(plan: Plan, standing: Standing, console: Console, *, yes: bool) -> None:
+    """Show what is done, as whom and where, and ask; raise AuditError where the answer is no."""
     show_plan(plan, console)
-    if yes or not plan.actions:
+    if not plan.actions:
+        return
+    show_standing(standing, console)
+    if yes:
         return
     must_be_answerable(yes=yes)
     lasting = sum(not action.reversible for action in plan.actions)
     if lasting:
         console.print(Text(f"{count(lasting, 'deletion')} can't be undone.", style="bold red"))
-    answer = console.input(f"Apply {count(len(plan.actions), 'action')}? Only yes does: ")
+    ask(f"Apply {count(len(plan.actions), 'action')}?", console)
+
+
+def ask(question: str, console: Console) -> None:
+    """Ask for a yes; raise AuditError for any other answer, and KeyboardInterrupt at Ctrl-C."""
+    # The event loop that waits around a question only notes a first Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = console.input(Text(printable(f"{question} Type 'yes' to confirm: ")))
+    except EOFError:
+        answer = ""
+    finally:
+        signal.signal(signal.SIGINT, before)
     if answer.strip() != "yes":
         raise AuditError("not confirmed: nothing was changed", hint="answer yes, or give --yes")
+
+
+def show_standing(standing: Standing, console: Console) -> None:
+    """Print as whom and in which accounts keys are changed; warn where another one scanned."""
+    places = ", ".join(
+        f"{account_id} ({name})" if name else account_id
+        for account_id, name in sorted(standing.accounts.items())
+    )
+    number = count(len(standing.accounts), "account")
+    console.print(Text(printable(f"As {standing.caller_arn}")), soft_wrap=True)
+    console.print(Text(printable(f"in {number}: {places}")), soft_wrap=True)
+    if not same_caller(standing.caller_arn, standing.scanned_by):
+        warning = f"! This is not who scanned: {standing.scanned_by} did."
+        console.print(Text(printable(warning), style="yellow"), soft_wrap=True)
+
+
+# Options of a plan and of an apply, by the name of their parameter.
+OF_PLANS = frozenset({
+    "only", "limit", "protect", "protect_tag", "allow_delete", "allow_rotate", "sink", "kms_key_id",
+    "max_actions", "max_share",
+})  # fmt: skip
+OF_APPLIES = frozenset({"window", "yes"})
+
+
+def check_used(ctx: typer.Context, names: Collection[str], needed: str) -> None:
+    """Raise AuditError where the command line has an option that means nothing without another.
+
+    A variable or a file that says it is for the commands that take it, and counts for those.
+    """
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(str(parameter.name))
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise AuditError(
+                f"{parameter.opts[0]} means nothing without {needed}",
+                hint=f"give {needed}, or leave {parameter.opts[0]} out",
+            )
 
 
 def show_plan(plan: Plan, console: Console, *, mask_keys: bool = False) -> None:
@@ -249,15 +310,13 @@ def show_plan(plan: Plan, console: Console, *, mask_keys: bool = False) -> None:
         )
 
 
-def warn(plan: Plan, store_file: Path, *, max_actions: int, max_share: float | None) -> None:
-    """Say on stderr where an apply with these limits would refuse the plan."""
-    limits = Limits(
-        allow_delete=True, allow_rotate=True, max_actions=max_actions, max_share=max_share
-    )
+def warn(plan: Plan, store_file: Path, limits: Limits) -> None:
+    """Say on stderr where an apply with these limits would refuse the plan, leave apart."""
+    limits = replace(limits, allow_delete=True, allow_rotate=True)
     try:
         check_limits(plan, store_file, limits)
     except AuditError as error:
-        typer.echo(f"Not to be applied so: {printable(error)}; {error.hint}", err=True)
+        typer.echo(f"`apply` would refuse this plan: {printable(error)}; {error.hint}", err=True)
 
 
 def show_outcomes(applied: Applied, console: Console) -> None:
@@ -284,6 +343,31 @@ def show_outcomes(applied: Applied, console: Console) -> None:
     )
     told = ", ".join(f"{results[each]} {each}" for each in Result if results[each])
     console.print(Text(told or "nothing to apply", style="bold"))
+
+
+def after(
+    applied: Sequence[Applied], undo: Callable[[str], str], connection: Connection
+) -> Iterator[str]:
+    """Yield what to know after an apply: the commands that take it back, and what goes on.
+
+    `undo` writes `iamaudit undo` for the id of a run.
+    """
+    done = [
+        (each, action, each.outcomes[action.id])
+        for each in applied
+        for action in each.plan.actions
+        if action.id in each.outcomes and each.outcomes[action.id].result is Result.APPLIED
+    ]
+    kinds = {action.kind: each.plan.run_id for each, action, _ in done}
+    if ActionKind.DEACTIVATE in kinds:
+        yield f"To take it back: {undo(kinds[ActionKind.DEACTIVATE])}"
+    rotated = [(action, outcome.new_key_id) for _, action, outcome in done if outcome.new_key_id]
+    for action, new_key_id in rotated[:1]:
+        user = ("--user", action.user_name, "--account", action.account_id)
+        again = command("keys", "deactivate", str(new_key_id), *user, connection=connection)
+        yield f"To take {'a' if len(rotated) > 1 else 'the'} rotation back: {again}"
+    if not kinds.keys().isdisjoint({ActionKind.DEACTIVATE, ActionKind.DELETE}):
+        yield SESSIONS_REMAIN
 
 
 def _held(plan: Plan) -> Iterator[str]:

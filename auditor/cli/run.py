@@ -13,13 +13,16 @@ import typer
 from rich.console import Console
 
 from auditor.cli import planning, progress, summary
+from auditor.cli.advice import SESSIONS_REMAIN, command
 from auditor.cli.exits import ExitCode, exit_code
 from auditor.config import ScanOptions, report_file
 from auditor.engine.tally import Tally
 from auditor.errors import AuditError
+from auditor.remediation.rails import Limits
 from auditor.store.output import STORE
 from auditor.wiring.clock import SystemClock
-from auditor.wiring.remediation import Applied, ApplyOptions, check
+from auditor.wiring.history import is_stored
+from auditor.wiring.remediation import Applied, ApplyOptions
 from auditor.wiring.remediation import apply as carry_out
 from auditor.wiring.report import write_reports
 from auditor.wiring.scan import ScanResult, new_run_id, scan
@@ -38,20 +41,26 @@ class Remediation:
 
 
 def run_scan(
-    options: ScanOptions, *, quiet: bool, log_level: str, remediation: Remediation | None = None
+    options: ScanOptions,
+    *,
+    quiet: bool,
+    log_level: str,
+    limits: Limits,
+    remediation: Remediation | None = None,
 ) -> tuple[ExitCode, Path | None]:
     """Scan, print the summary on stdout; return the exit code and where the reports are.
 
-    With `remediation` the scan's plan is applied, and the reports have its outcomes. Raises
-    AuditError.
+    With `remediation` the scan's plan is applied, and the reports have its outcomes; else it is
+    shown, and where an apply within `limits` would refuse it. Raises AuditError.
     """
     _log_to_stderr(log_level)
     gc.set_threshold(_FEW_COLLECTIONS)
     tally, clock = Tally(), SystemClock()
+    run_id = new_run_id(clock.now())
     work = partial(
         scan,
         options,
-        run_id=new_run_id(clock.now()),
+        run_id=run_id,
         tally=tally,
         clock=clock,
         shown=partial(progress.shown, tally, Console(stderr=True), quiet=quiet),
@@ -59,7 +68,7 @@ def run_scan(
     try:
         result: ScanResult = anyio.run(work, backend="asyncio")
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted; what was read is kept in {options.output / STORE}", err=True)
+        typer.echo(interrupted(options, run_id), err=True)
         return ExitCode.INTERRUPTED, None
     with result:
         console = Console(emoji=False)  # there are none, and to know them all takes 8 ms
@@ -68,6 +77,7 @@ def run_scan(
         if result.plan is not None:
             if remediation is None:
                 planning.show_plan(result.plan, console, mask_keys=options.mask_keys)
+                planning.warn(result.plan, result.output.store, limits)
             elif not result.ended.early:
                 applied = _apply(result, options, remediation, console)
         own = [template.name for template in options.templates]
@@ -81,8 +91,6 @@ def run_scan(
 
 def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) -> Iterator[str]:
     """Yield the commands to run next: to look at what was missed, and to mend what was found."""
-    folder = shlex.quote(str(options.output))
-    at = "" if options.output == Path("reports") else f" --output {folder}"
     if result.ended.early:
         told = result.ended.signed_out
         if told is not None:
@@ -96,12 +104,31 @@ def advice(result: ScanResult, options: ScanOptions, applied: Applied | None) ->
         told = shlex.join(["iamaudit", "doctor", *(part for pair in lists for part in pair)])
         yield f"Not all was looked at; what is missing, and how to grant it: {told}"
     if applied is not None:
-        yield f"To take it back: iamaudit undo {applied.plan.run_id}{at}"
+        undo = partial(command, "undo", output=options.output, connection=options.connection)
+        yield from planning.after([applied], undo, options.connection)
     elif result.plan is not None:
         if result.plan.actions and result.plan.applicable:
-            yield f"Review the plan, then: iamaudit apply {folder}/latest/plan.json{at}"
+            again = command(
+                "apply", result.plan.id, output=options.output, connection=options.connection
+            )
+            yield f"Review the plan, then: {again}"
+            yield SESSIONS_REMAIN
     elif any(result.document.summary()["open"].values()):
-        yield f"Next, what to change and nothing else: iamaudit plan{at}"
+        again = command("plan", "--run", result.run_id, output=options.output)
+        yield f"Next, what to change and nothing else: {again}"
+
+
+def interrupted(options: ScanOptions, run_id: str) -> str:
+    """Say what an interrupted scan left: what was read, if it had begun to read."""
+    file = options.output / STORE
+    if options.resume is not None:
+        return f"Interrupted; what was read is kept in {file}"
+    if not is_stored(file, run_id):
+        return "Interrupted before anything was read"
+    return (
+        f"Interrupted; what was read is kept in {file};"
+        f" the same command with --resume {run_id} goes on"
+    )
 
 
 def _apply(
@@ -109,10 +136,16 @@ def _apply(
 ) -> Applied:
     """Apply the scan's plan, and write the reports again with what came of it."""
     assert result.plan is not None  # noqa: S101 -- the caller looked
-    options_, file, clock = remediation.options, result.output.store, SystemClock()
-    check(result.plan, file, options_, clock=clock)
-    planning.confirm(result.plan, console, yes=remediation.yes)
-    applied: Applied = anyio.run(partial(carry_out, result.plan, file, options_, clock=clock))
+    applied: Applied = anyio.run(
+        partial(
+            carry_out,
+            result.plan,
+            result.output.store,
+            remediation.options,
+            clock=SystemClock(),
+            confirm=partial(planning.confirm, console=console, yes=remediation.yes),
+        )
+    )
     planning.show_outcomes(applied, console)
     write_reports(
         result.output, result.document, result.plan.run_id, options.formats, options.templates

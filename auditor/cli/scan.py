@@ -37,6 +37,7 @@ class Remediate(StrEnum):
 
 @connected
 def scan(
+    ctx: typer.Context,
     *,
     accounts: given.Accounts = ["self"],
     exclude: given.Exclude = [],
@@ -85,6 +86,11 @@ def scan(
     Exit codes: 0 clean, 1 open findings, 2 wrong usage, 3 incomplete, 4 nothing audited or not all
     of a plan applied, 130 interrupted.
     """
+    if remediate is None:
+        planning.check_used(ctx, planning.OF_PLANS | planning.OF_APPLIES, "--remediate")
+    elif remediate is not Remediate.APPLY:
+        planning.check_used(ctx, planning.OF_APPLIES, "--remediate apply")
+    in_window = planning.parse_window_option(window)
     check_workers(workers, scheduler)
     check_only_new(only_new=only_new, baseline=baseline)
     chosen_sink = planning.parse_sink_option(sink, kms_key_id)
@@ -119,6 +125,12 @@ def scan(
             sink=chosen_sink,
         ),
     )
+    limits = planning.parse_limits(
+        allow_delete=allow_delete,
+        allow_rotate=allow_rotate,
+        max_actions=max_actions,
+        max_share=max_share,
+    )
     remediation = None
     if remediate is Remediate.APPLY:
         planning.must_be_answerable(yes=yes)
@@ -127,20 +139,17 @@ def scan(
                 "--remediate apply judges at the real time",
                 hint="leave out --now, or use --remediate dry-run",
             )
-        limits = planning.parse_limits(
-            allow_delete=allow_delete,
-            allow_rotate=allow_rotate,
-            max_actions=max_actions,
-            max_share=max_share,
-        )
         remediation = Remediation(
             options=ApplyOptions(
                 connection=connection,
                 limits=limits,
                 sink=chosen_sink,
-                window=planning.parse_window_option(window),
+                window=in_window,
+                protection=planning.parse_protection(protect, protect_tag),
             ),
             yes=yes,
         )
-    code, _ = run_scan(asked, quiet=quiet, log_level=log_level, remediation=remediation)
+    code, _ = run_scan(
+        asked, quiet=quiet, log_level=log_level, limits=limits, remediation=remediation
+    )
     raise typer.Exit(code)

@@ -47,7 +47,9 @@ def show(document: ReportStream, console: Console, *, only_new: bool = False) ->
     if changes is not None:
         show_changes.show_sum(changes, console)
         if only_new:
-            show_changes.show_findings(changes, console, only=(Change.NEW,))
+            show_changes.show_findings(
+                changes, console, run_id=document.run()["id"], only=(Change.NEW,)
+            )
             return
     _show_accounts(document, console)
 

@@ -1,5 +1,6 @@
 """`iamaudit undo`: what the plans of a run deactivated, made active again."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +12,14 @@ from rich.console import Console
 from auditor.aws.connection import Connection
 from auditor.cli import options as given
 from auditor.cli import planning
+from auditor.cli.advice import command
 from auditor.cli.apply import apply_code
 from auditor.cli.connection import connected
+from auditor.model.outcome import Result
 from auditor.remediation.rails import Limits
 from auditor.store.output import STORE
 from auditor.wiring.clock import SystemClock
-from auditor.wiring.remediation import Applied, ApplyOptions, settle, undo_plans
+from auditor.wiring.remediation import Applied, ApplyOptions
 from auditor.wiring.remediation import undo as take_back
 
 
@@ -26,7 +29,11 @@ def undo(
     *,
     key: Annotated[
         list[str],
-        typer.Option("--key", metavar="ID", help="only this key, even if quarantined; repeatable"),
+        typer.Option(
+            "--key",
+            metavar="ID",
+            help="only this key, even if it is quarantined or was used since; repeatable",
+        ),
     ] = [],
     yes: planning.Yes = False,
     store: given.Store = None,
@@ -36,6 +43,7 @@ def undo(
 ) -> None:
     """Activate again what the plans of a run deactivated and is still inactive.
 
+    A key that somebody else restored and ended again since is held back unless --key names it.
     Exits with 4 where not every key was restored.
     """
     planning.must_be_answerable(yes=yes)
@@ -44,13 +52,36 @@ def undo(
         limits=Limits(),
         window=planning.parse_window_option(window),
     )
-    console, file, clock = Console(), store or output / STORE, SystemClock()
-    for each in anyio.run(partial(settle, file, run, options, clock=clock)):
-        planning.show_outcomes(each, console)
-    plans = undo_plans(file, run, keys=key, clock=clock)
-    for plan in plans:
-        planning.confirm(plan, console, yes=yes)
-    done: list[Applied] = anyio.run(partial(take_back, plans, file, options, keys=key, clock=clock))
+    console = Console()
+    done: list[Applied] = anyio.run(
+        partial(
+            take_back,
+            store or output / STORE,
+            run,
+            options,
+            keys=key,
+            clock=SystemClock(),
+            confirm=partial(planning.confirm, console=console, yes=yes),
+            show=partial(planning.show_outcomes, console=console),
+        )
+    )
     for each in done:
         planning.show_outcomes(each, console)
+    for line in _again(done, connection):
+        typer.echo(line, err=True)
     raise typer.Exit(apply_code(done))
+
+
+def _again(done: list[Applied], connection: Connection) -> Iterator[str]:
+    """Yield how to end again what was restored: by hand, since plans leave it alone for a time."""
+    restored = [
+        action
+        for each in done
+        for action in each.plan.actions
+        if action.id in each.outcomes and each.outcomes[action.id].result is Result.APPLIED
+    ]
+    for each in restored[:1]:
+        words = ("keys", "deactivate", each.access_key_id, "--user", each.user_name)
+        place = ("--account", each.account_id)
+        line = command(*words, *place, connection=connection)
+        yield f"To end {'it' if len(restored) == 1 else 'one of them'} again: {line}"

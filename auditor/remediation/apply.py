@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 
 from auditor import fanout
 from auditor.errors import AuditError, AwsFailure, FailureKind
-from auditor.model.access_key import AccessKey, NeverUsed, Used
+from auditor.model.access_key import AccessKey, LastUse, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.outcome import FINAL, JournalLine, Outcome, Result, Step
-from auditor.model.plan import Action, ActionKind, Plan
+from auditor.model.plan import Action, ActionKind, Plan, Protection
 from auditor.model.unknown import Unknown
 from auditor.ports import (
     Clock,
@@ -25,7 +26,9 @@ from auditor.ports import (
 from auditor.remediation import journal as written
 from auditor.remediation.actions import CHANGES, GRANTS, rotate
 from auditor.remediation.actions.change import carry_out, find
-from auditor.remediation.planner import Rotation, not_retired, protected_by
+from auditor.remediation.own_keys import OwnKeys
+from auditor.remediation.planner import Rotation, not_retired
+from auditor.remediation.protection import left_alone
 from auditor.remediation.window import Window
 
 _ACCOUNTS_AT_ONCE = 10
@@ -49,7 +52,16 @@ class Rails:
     sink_name: str = ""
     """Where exactly the sink is, for the journal: a resume must find the same."""
     named: frozenset[str] = field(default_factory=frozenset)
-    """Of an undo: keys that the operator named, to be restored even if quarantined."""
+    """Of an undo: keys that the operator named, to be restored even if quarantined or used."""
+    protection: Protection = field(default_factory=Protection)
+    """What is protected now, besides what the plan protects."""
+    ended_at: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    """Of an undo, by action: when this tool began to deactivate the key."""
+
+    @property
+    def own(self) -> OwnKeys:
+        """The operator's keys."""
+        return OwnKeys(caller_arn=self.caller_arn, key_ids=self.own_key_ids)
 
 
 class Apply:
@@ -205,43 +217,52 @@ class Apply:
     async def _as_planned(self, writer: IamWriter, action: Action) -> Sequence[AccessKey] | Outcome:
         """Return the user's keys now, or why the action is not to be: drifted, or protected."""
         try:
-            why = await self._protected(writer, action)
-            if why is not None:
-                return Outcome(result=Result.REFUSED, reason=why)
+            found = await self._left_alone(writer, action)
+            if found is not None:
+                return found
             keys = await writer.access_keys(action.user_name)
-            drifted = _drift(action, keys) or await self._used_since(writer, action)
+            drifted = _drift(action, keys) or await self._drifted_use(writer, action)
         except AwsFailure as failure:
             if failure.kind is FailureKind.GONE:
                 return Outcome(result=Result.DRIFTED, reason="the user is gone")
             return Outcome(result=Result.REFUSED, reason=f"it could not be read again: {failure}")
         return Outcome(result=Result.DRIFTED, reason=drifted) if drifted else keys
 
-    async def _protected(self, writer: IamWriter, action: Action) -> str | None:
-        """Return why the key is not to be touched; raise AwsFailure where that can't be told."""
-        if action.access_key_id in self._rails.own_key_ids:
-            return "it is in this machine's AWS configuration"
-        protection = self._plan.protection
-        why = protected_by(
-            protection,
-            user_name=action.user_name,
-            user_arn=action.user_arn,
-            caller_arn=self._rails.caller_arn,
-        )
+    async def _left_alone(self, writer: IamWriter, action: Action) -> Outcome | None:
+        """Return why the key is not to be touched; raise AwsFailure where that can't be told.
+
+        What is protected now is no reason to keep from a user what this tool took from it.
+        """
+        if action.kind is ActionKind.ACTIVATE:
+            why = await self._not_restorable(writer, action)
+        else:
+            why = self._rails.own.why(user_arn=action.user_arn, key_id=action.access_key_id)
         if why is not None:
-            return why
-        if protection.tag is not None and protection.by_tag(
-            await writer.user_tags(action.user_name)
-        ):
-            return f"protected by the tag {protection.tag}"
-        if (
-            action.kind is ActionKind.ACTIVATE
-            and action.access_key_id not in self._rails.named
-            and await writer.quarantined(action.user_name)
-        ):
+            return Outcome(result=Result.REFUSED, reason=why)
+        if action.kind is ActionKind.ACTIVATE:
+            return None
+        protections = (self._plan.protection, self._rails.protection)
+        return await left_alone(writer, action.user_name, action.user_arn, protections)
+
+    async def _not_restorable(self, writer: IamWriter, action: Action) -> str | None:
+        """Return why an undo holds the key back, unless the operator named it."""
+        if action.access_key_id in self._rails.named:
+            return None
+        if await writer.quarantined(action.user_name):
             return "the user is quarantined by AWS: name the key with --key to restore it"
+        ended = self._rails.ended_at.get(action.id)
+        if ended is None:
+            return None
+        use = await writer.last_use(action.access_key_id)
+        # AWS tells whole seconds. What was used after its end was restored and ended again.
+        if isinstance(use, Used) and use.at >= ended.replace(microsecond=0):
+            return (
+                f"it was used at {use.at.isoformat()}, after it was deactivated here: somebody"
+                " restored it and ended it again; name the key with --key to restore it"
+            )
         return None
 
-    async def _used_since(self, writer: IamWriter, action: Action) -> str | None:
+    async def _drifted_use(self, writer: IamWriter, action: Action) -> str | None:
         """Return why the last use forbids the action; raise AwsFailure where it has to be known.
 
         A reason that never looked at the use is enough by itself: a quarantined key must go, used
@@ -253,14 +274,7 @@ class Apply:
         enough = not self._rails.use_matters.issuperset(action.because)
         if action.kind is ActionKind.ACTIVATE or (enough and action.kind is not ActionKind.DELETE):
             return None
-        now, then = await writer.last_use(action.access_key_id), action.expected.last_use
-        if isinstance(then, Unknown):
-            return "its last use was not known to the plan"
-        if isinstance(now, NeverUsed):
-            return None
-        if isinstance(now, Used) and (isinstance(then, NeverUsed) or now.at > then.at):
-            return f"it was used at {now.at.isoformat()}, for {now.service}"
-        return None
+        return _use_differs(action.expected.last_use, await writer.last_use(action.access_key_id))
 
     async def _not_retired(
         self, writer: IamWriter, action: Action, rotation: Rotation
@@ -275,6 +289,8 @@ class Apply:
         others = [key for key in keys if key.id != action.access_key_id]
         if old is None:
             return "the key is gone"
+        if isinstance(action.expected.last_use, Used) and isinstance(old.last_use, NeverUsed):
+            return _use_differs(action.expected.last_use, old.last_use)
         return not_retired(old, others, rotation, now=self._clock.now())
 
     async def _intend(self, action: Action, keys: Sequence[AccessKey]) -> None:
@@ -307,8 +323,17 @@ def grant(actions: Sequence[Action]) -> Grant:
     arns: dict[str, set[str]] = {}
     for action in actions:
         for name in GRANTS[action.kind]:
-            arns.setdefault(name, set()).add(action.user_arn)
+            arns.setdefault(name, set()).add(_literally(action.user_arn))
     return Grant(actions={name: tuple(sorted(users)) for name, users in sorted(arns.items())})
+
+
+# In a policy these stand for more than themselves, and a user's path may have them.
+_WILD = str.maketrans({each: f"${{{each}}}" for each in "*?$"})
+
+
+def _literally(arn: str) -> str:
+    """Return an ARN as a policy's resource that matches it alone."""
+    return arn.translate(_WILD)
 
 
 def _drift(action: Action, keys: Sequence[AccessKey]) -> str | None:
@@ -321,3 +346,23 @@ def _drift(action: Action, keys: Sequence[AccessKey]) -> str | None:
     if key.status is not action.expected.status:
         return f"it is {key.status} now"
     return None
+
+
+def _use_differs(then: LastUse, now: LastUse) -> str | None:
+    """Return how the last use differs from what the plan saw; a contradiction differs, too."""
+    match then, now:
+        case Unknown(), _:
+            return "its last use was not known to the plan"
+        case Used(at=before), NeverUsed():
+            return f"AWS now says never used, but the plan saw a use at {before.isoformat()}"
+        case Used(at=before), Used(at=after) if after < before:
+            return (
+                f"AWS now says last used at {after.isoformat()}, but the plan saw a use at"
+                f" {before.isoformat()}"
+            )
+        case Used(at=before), Used(at=after) if after == before:
+            return None
+        case _, Used(at=after, service=service):
+            return f"it was used at {after.isoformat()}, for {service}"
+        case _:
+            return None

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from operator import itemgetter
+from typing import TypeAlias
 
 from auditor.model.access_key import AccessKey, AccessKeyId, Used
 from auditor.model.account import AccountId
@@ -12,6 +14,7 @@ from auditor.model.finding import Remedy, Severity
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from auditor.model.run import Run
 from auditor.model.unknown import Known, Unknown
+from auditor.remediation.own_keys import OwnKeys
 
 LIFETIME = timedelta(hours=24)
 """How long a plan can be applied."""
@@ -27,6 +30,10 @@ _KINDS = {
     Remedy.ROTATE: ActionKind.ROTATE,
     Remedy.DELETE: ActionKind.DELETE,
 }
+
+
+_Place: TypeAlias = tuple[str, str, str, str]
+_Rank: TypeAlias = tuple[int, bool, datetime, datetime, _Place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class Planning:
     only: tuple[str, ...] = ()
     """Ids of the rules to act on; none: all."""
     limit: int | None = None
-    """At most so many actions, the worst first."""
+    """At most so many actions: the most severe, then the longest idle, then the oldest."""
     allow_delete: bool = False
     allow_rotate: bool = False
     protection: Protection = field(default_factory=Protection)
@@ -146,12 +153,8 @@ def not_retired(
     return None
 
 
-def protected_by(
-    protection: Protection, *, user_name: str, user_arn: str, caller_arn: str
-) -> str | None:
-    """Return why a user's keys are not touched, by its name; None where they may be."""
-    if user_arn == caller_arn:
-        return "it is the caller's own"
+def protected_by(protection: Protection, *, user_name: str, user_arn: str) -> str | None:
+    """Return the pattern that protects a user's keys, in words; None where none does."""
     for pattern in protection.patterns:  # IAM's names differ by more than their case
         if any(fnmatchcase(each.lower(), pattern.lower()) for each in (user_name, user_arn)):
             return f"protected by {pattern}"
@@ -170,22 +173,22 @@ class _Planner:
         self._run = run
         self._planning = planning
         self._history = history
-        self._own_key_ids = own_key_ids
+        self._own = OwnKeys(caller_arn=run.caller_arn, key_ids=own_key_ids)
         self._now = now
 
     def sort_out(self, proposals: Iterable[Proposal]) -> tuple[list[Action], list[Held]]:
         """Return the actions and what is held, each by account, user and key."""
-        ranked: list[tuple[int, Action]] = []
+        ranked: list[tuple[_Rank, Action]] = []
         held: list[Held] = []
         for proposal in proposals:
             for decided in self._decide(proposal):
                 if isinstance(decided, Held):
                     held.append(decided)
                 else:
-                    ranked.append((_rank(proposal, decided.because), decided))
+                    ranked.append((_rank(proposal, decided), decided))
         limit = self._planning.limit
         if limit is not None:
-            ranked.sort(key=lambda each: (each[0], _place(each[1])))
+            ranked.sort(key=itemgetter(0))
             held += [_held_action(each, f"beyond --limit {limit}") for _, each in ranked[limit:]]
             ranked = ranked[:limit]
         actions = sorted((action for _, action in ranked), key=_place)
@@ -285,13 +288,8 @@ class _Planner:
 
     def _protected(self, proposal: Proposal) -> str | None:
         protection = self._planning.protection
-        if proposal.key.id in self._own_key_ids:
-            return "it is in this machine's AWS configuration"
-        why = protected_by(
-            protection,
-            user_name=proposal.user_name,
-            user_arn=proposal.user_arn,
-            caller_arn=self._run.caller_arn,
+        why = self._own.why(user_arn=proposal.user_arn, key_id=proposal.key.id) or protected_by(
+            protection, user_name=proposal.user_name, user_arn=proposal.user_arn
         )
         if why is not None or protection.tag is None:
             return why
@@ -310,11 +308,18 @@ def _instead(proposal: Proposal, remedy: Remedy) -> str:
     return "deactivate goes before it"
 
 
-def _rank(proposal: Proposal, because: Sequence[str]) -> int:
-    return min(reason.severity.rank for reason in proposal.reasons if reason.rule_id in because)
+def _rank(proposal: Proposal, action: Action) -> _Rank:
+    """Return what --limit takes first: the most severe, the longest idle, the oldest key."""
+    severity = min(
+        reason.severity.rank for reason in proposal.reasons if reason.rule_id in action.because
+    )
+    created, use = action.expected.created_at, action.expected.last_use
+    unknown = isinstance(use, Unknown)  # after those whose idle time is known
+    idle_since = use.at if isinstance(use, Used) else created  # as `key.idle` counts
+    return (severity, unknown, idle_since, created, _place(action))
 
 
-def _place(each: Action | Held) -> tuple[str, str, str, str]:
+def _place(each: Action | Held) -> _Place:
     return (each.account_id, each.user_name, each.access_key_id or "", each.kind)
 
 

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from auditor.errors import AuditError
 from auditor.model.plan import ActionKind, Plan
 from auditor.remediation.planner import LIFETIME
 
 MAX_ACTIONS = 50
+# AWS refuses requests of a clock that differs by more, so the plan's clock was right so far.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,13 @@ def check(plan: Plan, limits: Limits, *, active_keys: Mapping[str, int]) -> None
 
 
 def check_time(plan: Plan, now: datetime) -> None:
-    """Raise AuditError where the plan, or the scan that it is of, is too old."""
+    """Raise AuditError where the plan, or the scan that it is of, is too old, or not yet made."""
+    if now < plan.created_at - CLOCK_SKEW:
+        raise AuditError(
+            f"plan {plan.id} was made at {plan.created_at.isoformat()}, but this machine's clock"
+            f" says {now.isoformat()}",
+            hint="set the clock: with it in the past a plan would never expire",
+        )
     if now - plan.scanned_at >= LIFETIME:
         raise AuditError(
             f"plan {plan.id} is of a scan that began at {plan.scanned_at.isoformat()},"

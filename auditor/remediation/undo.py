@@ -18,12 +18,14 @@ def undo_plan(
     id_: str,
     keys: frozenset[AccessKeyId],
     quarantine_rules: frozenset[str],
+    restored: frozenset[AccessKeyId] = frozenset(),
     now: datetime,
 ) -> Plan:
     """Return the plan that activates again what `plan` deactivated.
 
     `lines` are the journal's about the plan, by action; `keys` are those that the operator named,
-    none for all. Keys that a rule on quarantine had deactivated are only restored if named.
+    none for all. Keys that a rule on quarantine had deactivated are only restored if named, and
+    so are those `restored` that somebody made active since, and inactive again.
     """
     actions: list[Action] = []
     held: list[Held] = []
@@ -32,7 +34,7 @@ def undo_plan(
         applied = outcome is not None and outcome.result is Result.APPLIED
         if not applied or (keys and action.access_key_id not in keys):
             continue
-        why = _why_not(action, keys, quarantine_rules)
+        why = _why_not(action, keys, quarantine_rules, restored)
         if why is None:
             actions.append(_reversed(action, plan.partition))
         else:
@@ -50,7 +52,10 @@ def undo_plan(
 
 
 def _why_not(
-    action: Action, keys: frozenset[AccessKeyId], quarantine_rules: frozenset[str]
+    action: Action,
+    keys: frozenset[AccessKeyId],
+    quarantine_rules: frozenset[str],
+    restored: frozenset[AccessKeyId],
 ) -> str | None:
     if action.kind is ActionKind.DELETE:
         return "a deletion can't be undone"
@@ -58,6 +63,8 @@ def _why_not(
         return "a rotation left the old key as it was; delete the new one with keys delete"
     if not quarantine_rules.isdisjoint(action.because) and action.access_key_id not in keys:
         return "it was deactivated as exposed: name it with --key to restore it"
+    if action.access_key_id in restored and action.access_key_id not in keys:
+        return "a scan saw it active since: somebody restored it; name it with --key to restore it"
     return None
 
 

@@ -7,11 +7,13 @@ from auditor import fanout
 from auditor.errors import AuditError, AwsFailure, NothingAuditedError
 from auditor.model.access_key import AccessKey, AccessKeyId, LastUse, NeverUsed, Used
 from auditor.model.outcome import Outcome, Result, Step
-from auditor.model.plan import ActionKind
+from auditor.model.plan import ActionKind, Protection
 from auditor.model.unknown import Unknown
 from auditor.ports import Clock, CreatedKey, IamWriter, Owner, SecretSink
 from auditor.remediation.actions import CHANGES, rotate
 from auditor.remediation.actions.change import carry_out, find
+from auditor.remediation.own_keys import OwnKeys
+from auditor.remediation.protection import protects
 
 _LOOK = "iamaudit keys list shows those there are"
 
@@ -36,12 +38,20 @@ class UserKeys:
         writer: IamWriter,
         owner: Owner,
         *,
-        own_key_ids: frozenset[str],
+        own: OwnKeys,
+        user_arn: str,
+        protection: Protection,
         clock: Clock,
     ) -> None:
+        """Leave the operator's keys alone, and those of a protected user.
+
+        Of `user_arn` the path may be unknown: it is read again where a protection looks at it.
+        """
         self._writer = writer
         self._owner = owner
-        self._own_key_ids = own_key_ids
+        self._own = own
+        self._user_arn = user_arn
+        self._protection = protection
         self._clock = clock
 
     async def list(self) -> Sequence[AccessKey]:
@@ -87,8 +97,8 @@ class UserKeys:
     async def change(self, kind: ActionKind, key_id: AccessKeyId) -> Outcome:
         """Activate, deactivate or delete a key; raise AuditError where it is not to be.
 
-        An active key is not deleted, and the key that is called with neither deactivated nor
-        deleted. Raises AwsFailure where the key can't be read.
+        An active key is not deleted; neither the operator's key nor one of a protected user is
+        deactivated or deleted. Raises AwsFailure where the key can't be read.
         """
         key = await find(self._writer, self._owner.user_name, key_id)
         if key is None:
@@ -96,11 +106,9 @@ class UserKeys:
                 f"{self._owner.user_name} has no access key {key_id}",
                 hint="iamaudit keys list shows those there are; name its user with --user",
             )
-        if kind is not ActionKind.ACTIVATE and key_id in self._own_key_ids:
-            raise AuditError(
-                f"{key_id} is in this machine's AWS configuration: it may be what calls",
-                hint="use other credentials, or take it out of the configuration first",
-            )
+        if kind is not ActionKind.ACTIVATE:
+            self._check_own(key_id)
+            await self._check_protected()
         if kind is ActionKind.DELETE and key.active:
             raise AuditError(
                 f"{key_id} is active", hint="deactivate it first, and see that nothing breaks"
@@ -110,8 +118,28 @@ class UserKeys:
             return Outcome(result=Result.APPLIED, reason=f"it is {key.status} already")
         return await carry_out(change, self._writer, self._owner.user_name, key_id, self._clock)
 
+    def _check_own(self, key_id: AccessKeyId) -> None:
+        why = self._own.why_named(user_arn=self._user_arn, key_id=key_id)
+        if why is not None:
+            raise AuditError(
+                f"{key_id} is left alone: {why}",
+                hint="use other credentials, or take the key out of the configuration first",
+            )
+
+    async def _check_protected(self) -> None:
+        why = await protects(self._writer, self._owner.user_name, [self._protection])
+        if why is not None:
+            raise AuditError(
+                f"{self._owner.user_name} is left alone: {why}",
+                hint="change --protect or --protect-tag, its variable or your file, if it must be",
+            )
+
     async def rotate(self, sink: SecretSink, told: Told) -> Outcome:
-        """Create a second key whose secret the sink keeps; the old one stays; raise AwsFailure."""
+        """Create a second key whose secret the sink keeps; the old one stays; raise AwsFailure.
+
+        Raises AuditError where the user is protected.
+        """
+        await self._check_protected()
         keys = await self._writer.access_keys(self._owner.user_name)
 
         async def record(step: Step, detail: Mapping[str, object]) -> None:
@@ -147,7 +175,8 @@ class UserKeys:
         told(f"deleted {key_id}")
 
     async def _must(self, kind: ActionKind, key_id: AccessKeyId, told: Told) -> None:
-        outcome = await self.change(kind, key_id)
+        change = CHANGES[kind]  # of a key made just now: nobody works with it
+        outcome = await carry_out(change, self._writer, self._owner.user_name, key_id, self._clock)
         if outcome.result is not Result.APPLIED:
             raise AuditError(
                 f"{kind} {key_id}: {outcome.result}: {outcome.reason}", hint="look at the key"

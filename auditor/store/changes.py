@@ -33,6 +33,10 @@ _REACH = (OutcomeKind.AUDITED, OutcomeKind.PARTIAL, OutcomeKind.UNREACHABLE, Out
 """The further, the earlier in this list; an account that is not in scope was not looked at."""
 
 
+# Of an account that was not read before, nothing less is known when it is skipped or left out.
+_READ = frozenset(_REACH[:2])
+
+
 class StoredChanges:
     """Compares two runs of one store; each iterator reads it anew.
 
@@ -116,7 +120,7 @@ class StoredChanges:
                     "name": names[0],
                     "before": was,
                     "after": now,
-                    "worse": _reach(now) > _reach(was),
+                    "worse": was in _READ and _reach(now) > _reach(was),
                 }
 
     def _counted(self) -> Row:

@@ -71,7 +71,7 @@ class SqliteJournal:
         if row is None or row["sha256"] != sha256:
             raise AuditError(
                 f"plan {plan.id} was not made in {self._path}",
-                hint="apply a plan with the store that it was made in, unchanged",
+                hint="name the store that it was made in, with --store or --output",
             )
 
     @reads
@@ -86,7 +86,8 @@ class SqliteJournal:
         row = self._one("SELECT * FROM plan WHERE id = ?", plan_id)
         if row is None:
             raise AuditError(
-                f"there is no plan {plan_id!r} in {self._path}", hint="name a plan.json, or --store"
+                f"there is no plan {plan_id!r} in {self._path}",
+                hint="name the store that it was made in, with --store or --output",
             )
         return plan_file.parse_row(row)
 

@@ -15,9 +15,9 @@ from auditor.model.access_key import AccessKeyId, KeyStatus, LastUse, NeverUsed,
 from auditor.model.account import AccountId
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
 from auditor.model.unknown import Unknown
-from auditor.paths import read_bytes
 from auditor.store.damage import changed
 from auditor.store.encoding import load_mapping
+from auditor.store.trusted import read_trusted
 
 NAME = "plan.json"
 _LARGEST = 512 * 1024 * 1024
@@ -144,12 +144,16 @@ def render(plan: Plan) -> str:
 
 
 def read(path: Path) -> tuple[Plan, str]:
-    """Return the plan of a file and its digest; raise AuditError where it was changed."""
+    """Return the plan of a file and its digest; raise AuditError where it was changed.
+
+    Nor is it read where another user may have written it.
+    """
     try:
-        text = read_bytes(path, largest=_LARGEST)
+        text = read_trusted(path, largest=_LARGEST)
     except OSError as error:
         raise AuditError(
-            f"{path} can't be read: {error.strerror}", hint="name a plan.json"
+            f"{path} can't be read: {error.strerror}",
+            hint="name a plan by its id, or its plan.json",
         ) from None
     return parse(text, source=str(path))
 

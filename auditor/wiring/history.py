@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from auditor.model.outcome import JournalLine
+from auditor.store import cursor
 from auditor.store.journal import SqliteJournal
 from auditor.store.output import LATEST
 from auditor.store.reading import Row
@@ -18,6 +19,18 @@ def runs(store_file: Path) -> Sequence[Row]:
     store = SqliteRunStore(store_file, create=False)
     try:
         return trend(store.connection)
+    finally:
+        store.close()
+
+
+def is_stored(store_file: Path, run: str) -> bool:
+    """Whether the store has the run; raise AuditError where it can't be read."""
+    if not store_file.exists():
+        return False
+    store = SqliteRunStore(store_file, create=False)
+    try:
+        found = cursor.rows(store.connection, "SELECT 1 FROM main.run WHERE id = ?", (run,))
+        return next(found, None) is not None
     finally:
         store.close()
 

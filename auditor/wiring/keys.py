@@ -15,7 +15,9 @@ from auditor.errors import (
     NothingAuditedError,
 )
 from auditor.model.account import Account, AccountId
+from auditor.model.plan import Protection
 from auditor.ports import Caller, Clock, Grant, Owner, SecretSink
+from auditor.remediation.own_keys import OwnKeys
 from auditor.remediation.user_keys import UserKeys
 from auditor.wiring.sinks import SinkChoice, open_sink
 
@@ -36,6 +38,7 @@ class Target:
 class Keys:
     """The keys of the target, for as long as the session lasts."""
 
+    caller: Caller
     owner: Owner
     keys: UserKeys
     sink: SecretSink | None
@@ -48,6 +51,7 @@ async def keys_of(
     *,
     actions: tuple[str, ...],
     sink: SinkChoice | None = None,
+    protection: Protection,
     clock: Clock,
 ) -> AsyncIterator[Keys]:
     """Give the keys of the target, for these IAM actions and to read; raise AuditError.
@@ -68,10 +72,21 @@ async def keys_of(
             owner = Owner(account=account, user_name=_user(target, caller))
             granted = Grant(actions=dict.fromkeys(actions, _arns(owner, caller.partition)))
             async with aws.open_for(account, granted) as opened:
+                own = OwnKeys(
+                    caller_arn=caller.arn,
+                    key_ids=aws.known_key_ids(),
+                    signing_key_id=aws.long_lived_key_id(),
+                )
                 yield Keys(
+                    caller=caller,
                     owner=owner,
                     keys=UserKeys(
-                        opened.writer, owner, own_key_ids=aws.known_key_ids(), clock=clock
+                        opened.writer,
+                        owner,
+                        own=own,
+                        user_arn=_arns(owner, caller.partition)[0],
+                        protection=protection,
+                        clock=clock,
                     ),
                     sink=None if sink is None else open_sink(sink, aws),
                 )

@@ -1,14 +1,15 @@
 """`plan`, `apply` and `undo`: a run's findings, a reviewed plan, its outcomes."""
 
+import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from auditor.aws.connection import Connection
 from auditor.aws.permissions import fits
@@ -19,9 +20,9 @@ from auditor.errors import AuditError
 from auditor.model.access_key import AccessKeyId
 from auditor.model.account import Account
 from auditor.model.outcome import JournalLine, Outcome, Result
-from auditor.model.plan import Action, ActionKind, Held, Plan
+from auditor.model.plan import Action, ActionKind, Held, Plan, Protection
 from auditor.model.run import Run
-from auditor.ports import Clock, Grant
+from auditor.ports import Caller, Clock, Grant
 from auditor.remediation import journal as written
 from auditor.remediation import rails
 from auditor.remediation.apply import Apply, Rails, grant
@@ -33,12 +34,18 @@ from auditor.store.journal import SqliteJournal
 from auditor.store.output import STORE, Output
 from auditor.store.proposals import active_keys, proposals
 from auditor.store.runs import SqliteRunStore
+from auditor.store.trusted import check_store
 from auditor.wiring.judging import judge_if_needed
 from auditor.wiring.partition import check_partition
 from auditor.wiring.sinks import SinkChoice, open_sink, sink_name
 
 _CONCURRENCY = 10
 _PREFIX = "plan-"
+_PLAN_ID = re.compile(_PREFIX + r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_REVERSE = {
+    ActionKind.DEACTIVATE: ActionKind.ACTIVATE,
+    ActionKind.ACTIVATE: ActionKind.DEACTIVATE,
+}
 _SETTLED = "it was cut off before it was carried out"
 
 
@@ -51,6 +58,23 @@ class ApplyOptions:
     sink: SinkChoice | None = None
     window: Window | None = None
     resume: bool = False
+    protection: Protection = field(default_factory=Protection)
+    """What is protected now: it counts besides what the plan protects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """As whom a plan is carried out, and where: what a person confirms besides the plan."""
+
+    caller_arn: str
+    scanned_by: str
+    """The ARN of who scanned."""
+    accounts: Mapping[str, str | None] = field(hash=False)
+    """The names of the plan's accounts, by id."""
+
+
+Confirm: TypeAlias = Callable[[Plan, Standing], None]
+"""Asks whether to carry the plan out; raises AuditError where not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +115,19 @@ def make_plan(
                 f"run {run.id} took last uses from credential reports, which are hours old",
                 hint="scan with --remediate dry-run, which asks for them again, or scan live",
             )
-        check_rules(planning, run)
+        check_rules(planning, [rule.id for rule in run.rules], f"run {run.id}")
         judge_if_needed(store, run)
         own = _aws(connection, run, clock).known_key_ids()
         return planned(store, journal, run, planning, own_key_ids=own, now=clock.now())
 
 
-def check_rules(planning: Planning, run: Run) -> None:
-    """Raise AuditError where --only names a rule that did not judge the run."""
-    known = [rule.id for rule in run.rules]
+def check_rules(planning: Planning, known: Sequence[str], judged: str) -> None:
+    """Raise AuditError where --only names none of the rules; `judged` says what they judge."""
     for name in planning.only:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-            raise AuditError(f"--only: no rule {name!r} judged run {run.id}", hint=hint)
+            raise AuditError(f"--only: no rule {name!r} judges {judged}", hint=hint)
 
 
 def planned(
@@ -142,18 +165,16 @@ def write_plan(output: Output, made: Plan) -> Path:
 
 
 def read_plan(name: str, store_file: Path | None, folder: Path) -> tuple[Plan, Path]:
-    """Return a plan, by its file or its id, and the store that it was made in; raise AuditError.
+    """Return a plan, by its file or its id, and the store that vouches for it; raise AuditError.
 
-    Where no store is named it is the one in the output folder of the file, or in `folder`.
+    Where no store is named it is the one in `folder`, wherever the file lies: a store beside a
+    plan came with it, and says nothing of where both are from.
     """
-    path = Path(name)
-    if not path.exists() and name.startswith(_PREFIX):
-        file = store_file or folder / STORE
-        with _opened(file) as (_, journal):
-            return journal.plan(name), file
-    read, sha256 = plan_file.read(path)
-    file = store_file or path.resolve().parent.parent / STORE
+    file = store_file or folder / STORE
     with _opened(file) as (_, journal):
+        if _PLAN_ID.fullmatch(name):
+            return journal.plan(name), file
+        read, sha256 = plan_file.read(Path(name))
         journal.check_known(read, sha256)
     return read, file
 
@@ -186,80 +207,115 @@ def check_limits(chosen: Plan, store_file: Path, limits: rails.Limits) -> None:
         rails.check(chosen, limits, active_keys=active_keys(store.connection, chosen.run_id))
 
 
-def check(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> None:
-    """Raise AuditError where the plan is not to be applied; asks nothing of AWS."""
-    with _opened(store_file) as (store, journal):
-        books = _books(store, journal, chosen.run_id)
-        _check(chosen, books, options, clock)
+def agreed(_plan: Plan, _standing: Standing) -> None:
+    """Confirm without asking anybody."""
 
 
-async def apply(chosen: Plan, store_file: Path, options: ApplyOptions, *, clock: Clock) -> Applied:
-    """Apply a plan of this store; raise AuditError where it is not to be, before any call."""
-    with _opened(store_file) as (store, journal):
-        books = _books(store, journal, chosen.run_id)
-        with journal.lease(chosen, now=clock.now()):
-            settle_only = _check(chosen, books, options, clock)
-            return await _carry_out(chosen, books, options, clock, settle_only=settle_only)
+async def apply(
+    chosen: Plan,
+    store_file: Path,
+    options: ApplyOptions,
+    *,
+    clock: Clock,
+    confirm: Confirm = agreed,
+) -> Applied:
+    """Apply a plan of this store; raise AuditError where it is not to be, before any change.
 
-
-async def settle(
-    store_file: Path, run_name: str, options: ApplyOptions, *, clock: Clock
-) -> list[Applied]:
-    """Find out what the run's plans and undos did that were cut off; begin nothing new."""
-    with _opened(store_file) as (store, journal):
-        books = _books(store, journal, run_name)
-        done = []
-        for each in journal.plans(books.run.id):
-            if _begun(each, journal, without_rotations=True):
-                with journal.lease(each, now=clock.now()):
-                    done.append(await _carry_out(each, books, options, clock, settle_only=_SETTLED))
-    return done
-
-
-def undo_plans(store_file: Path, run_name: str, *, keys: Sequence[str], clock: Clock) -> list[Plan]:
-    """Return the plans that take back what the run's plans took away; raise AuditError if none.
-
-    What a plan of another run changed since is that plan's to undo.
+    What can be told without AWS is told before the first call. It is told again after the
+    question, which may have been answered late.
     """
     with _opened(store_file) as (store, journal):
-        books = _books(store, journal, run_name)
-        named = frozenset(AccessKeyId(key) for key in keys)
-        plans = [each for each in journal.plans(books.run.id) if each.undoes is None]
-        known = {action.access_key_id for each in plans for action in each.actions}
-        if named - known:
+        if journal.plan(chosen.id) != chosen:
             raise AuditError(
-                f"the plans of run {books.run.id} have no key {', '.join(sorted(named - known))}",
-                hint="iamaudit history RUN shows what was done",
+                f"plan {chosen.id} is not the one that {store_file} has by now",
+                hint="plan again, and find out who replaced the store",
             )
-        made = [_undo_of(each, books, named, clock.now()) for each in plans]
-        made = [each for each in made if each.actions or each.held]
-        if not made:
-            raise AuditError(
-                f"nothing that run {books.run.id} led to is left to be undone",
-                hint="iamaudit history RUN shows what was done",
-            )
-        for each in made:
-            journal.record_plan(each)
-    return made
+        books = _books(store, journal, chosen.run_id)
+        _check(chosen, books, options, clock)
+        async with _connected(options.connection, books, [chosen], clock) as aws:
+            confirm(chosen, _standing(chosen, books, aws.caller))
+            with journal.lease(chosen, now=clock.now()):
+                settle_only = _check(chosen, books, options, clock)
+                return await _carry_out(chosen, books, aws, options, clock, settle_only=settle_only)
 
 
 async def undo(
-    made: Sequence[Plan],
     store_file: Path,
+    run_name: str,
     options: ApplyOptions,
     *,
     keys: Sequence[str],
     clock: Clock,
+    confirm: Confirm = agreed,
+    show: Callable[[Applied], None] = lambda _: None,
 ) -> list[Applied]:
-    """Carry out what `undo_plans` made."""
-    named = frozenset(AccessKeyId(key) for key in keys)
-    done = []
+    """Take back what the run's plans took away; raise AuditError where there is nothing.
+
+    What was cut off is settled first, and shown. What a plan of another run changed since is that
+    plan's to undo.
+    """
     with _opened(store_file) as (store, journal):
-        for each in made:
-            books = _books(store, journal, each.run_id)
-            with journal.lease(each, now=clock.now()):
-                done.append(await _carry_out(each, books, options, clock, named=named))
-    return done
+        books = _books(store, journal, run_name)
+        plans = journal.plans(books.run.id)
+        begun = [each for each in plans if _begun(each, journal, without_rotations=True)]
+        made = [] if begun else _undo_plans(books, keys, clock.now())
+        async with _connected(options.connection, books, plans, clock) as aws:
+            for each in begun:
+                with journal.lease(each, now=clock.now()):
+                    show(await _carry_out(each, books, aws, options, clock, settle_only=_SETTLED))
+            made = made or _undo_plans(books, keys, clock.now())
+            for each in made:
+                confirm(each, _standing(each, books, aws.caller))
+            named = frozenset(AccessKeyId(key) for key in keys)
+            done = []
+            for each in made:
+                journal.record_plan(each)
+                with journal.lease(each, now=clock.now()):
+                    done.append(await _carry_out(each, books, aws, options, clock, named=named))
+            return done
+
+
+def _undo_plans(books: _Books, keys: Sequence[str], now: datetime) -> list[Plan]:
+    """Return the plans that take back what the run's plans took away; raise AuditError if none."""
+    named = frozenset(AccessKeyId(key) for key in keys)
+    run_id = books.run.id
+    plans = [each for each in books.journal.plans(run_id) if each.undoes is None]
+    known = {action.access_key_id for each in plans for action in each.actions}
+    if named - known:
+        raise AuditError(
+            f"the plans of run {run_id} have no key {', '.join(sorted(named - known))}",
+            hint=f"iamaudit history {run_id} shows what was done",
+        )
+    made = [_undo_of(each, books, named, now) for each in plans]
+    made = [each for each in made if each.actions or each.held]
+    if not made:
+        raise AuditError(
+            f"run {run_id} has nothing left to undo",
+            hint=f"iamaudit history {run_id} shows what was done",
+        )
+    return made
+
+
+@asynccontextmanager
+async def _connected(
+    connection: Connection, books: _Books, plans: Sequence[Plan], clock: Clock
+) -> AsyncIterator[Aws]:
+    """Give the way to AWS for these plans of a run, with every MFA code asked for."""
+    aws = _aws(connection, books.run, clock, writes=True)
+    accounts = {id_: one for plan in plans for id_, one in _accounts(plan, books).items()}
+    async with aws.connect() as caller:
+        check_partition("the plan", books.run.partition, caller)
+        await aws.sign_in(accounts.values())
+        yield aws
+
+
+def _standing(chosen: Plan, books: _Books, caller: Caller) -> Standing:
+    accounts = _accounts(chosen, books)
+    return Standing(
+        caller_arn=caller.arn,
+        scanned_by=books.run.caller_arn,
+        accounts={action.account_id: accounts[action.account_id].name for action in chosen.actions},
+    )
 
 
 def _begun(made: Plan, journal: SqliteJournal, *, without_rotations: bool = False) -> bool:
@@ -275,12 +331,15 @@ def _undo_of(applied: Plan, books: _Books, keys: frozenset[AccessKeyId], now: da
     lines = written.by_action(books.journal.lines(applied.id))
     mine: dict[str, Sequence[JournalLine]] = {}
     others: list[Held] = []
+    restored: set[AccessKeyId] = set()
     for action in applied.actions:
         last = books.journal.last_change(action.account_id, action.access_key_id)
         if last is None or last.kind is ActionKind.ACTIVATE or action.id not in lines:
             continue
         if last.plan_id == applied.id:
             mine[action.id] = lines[action.id]
+            if _seen_active_since(action, last, books.journal):
+                restored.add(action.access_key_id)
         elif last.run_id != books.run.id and (not keys or action.access_key_id in keys):
             others.append(
                 held_of(action, f"{last.plan_id} of run {last.run_id} took it away: undo that")
@@ -289,19 +348,37 @@ def _undo_of(applied: Plan, books: _Books, keys: frozenset[AccessKeyId], now: da
     mine |= {each: lines[each] for each in rotated if each in lines}
     quarantine = frozenset(rule.id for rule in books.run.rules if "user.quarantined" in rule.facts)
     made = undo_plan(
-        applied, mine, id_=_plan_id(now), keys=keys, quarantine_rules=quarantine, now=now
+        applied,
+        mine,
+        id_=_plan_id(now),
+        keys=keys,
+        quarantine_rules=quarantine,
+        restored=frozenset(restored),
+        now=now,
     )
     sealed = books.store.digest(books.run.id)
     return replace(made, held=(*made.held, *others), run_digest=sealed)
 
 
+def _seen_active_since(action: Action, ended: JournalLine, journal: SqliteJournal) -> bool:
+    """Whether a scan saw the key active after it was deactivated here: somebody restored it."""
+    since = journal.history(action.account_id, action.access_key_id).inactive_since
+    return since is None or since > ended.at
+
+
 def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> str | None:
     """Raise AuditError where the plan must not be applied; return why it is only to be settled."""
     lines = written.by_action(books.journal.lines(chosen.id))
+    if chosen.undoes is not None and not options.resume:
+        raise AuditError(
+            f"plan {chosen.id} is an undo's",
+            hint=f"iamaudit undo {chosen.run_id} plans anew, by how the keys are now",
+        )
     if lines and not options.resume:
         raise AuditError(
             f"plan {chosen.id} was applied already, or begun",
-            hint="--resume goes on where it ended; iamaudit history RUN shows what was done",
+            hint="--resume goes on where it ended;"
+            f" iamaudit history {chosen.run_id} shows what was done",
         )
     keys = active_keys(books.store.connection, chosen.run_id)
     rails.check(chosen, options.limits, active_keys=keys)
@@ -310,6 +387,8 @@ def _check(chosen: Plan, books: _Books, options: ApplyOptions, clock: Clock) -> 
         raise AuditError(
             f"it is outside the window {options.window}", hint="wait for it, or change --window"
         )
+    if _taken_back(chosen, books.journal):
+        return "the plan was undone since: plan again"
     try:
         rails.check_time(chosen, clock.now())
     except AuditError:
@@ -340,9 +419,28 @@ def _check_sinks(lines: Mapping[str, Sequence[JournalLine]], options: ApplyOptio
             )
 
 
+def _taken_back(chosen: Plan, journal: SqliteJournal) -> dict[str, JournalLine]:
+    """Return the lines of other plans that reversed what this one did, by action."""
+    lines = written.by_action(journal.lines(chosen.id))
+    found = {}
+    for action in chosen.actions:
+        mine = written.outcome(lines.get(action.id, ()))
+        if mine is None or mine.result is not Result.APPLIED:
+            continue
+        last = journal.last_change(action.account_id, action.access_key_id)
+        if (
+            last is not None
+            and last.plan_id != chosen.id
+            and last.kind is _REVERSE.get(action.kind)
+        ):
+            found[action.id] = last
+    return found
+
+
 async def _carry_out(
     chosen: Plan,
     books: _Books,
+    aws: Aws,
     options: ApplyOptions,
     clock: Clock,
     *,
@@ -351,40 +449,53 @@ async def _carry_out(
 ) -> Applied:
     """Apply the plan; return what came of it. The caller has its lease."""
     journal, run = books.journal, books.run
-    accounts = _accounts(chosen, books)
-    aws = _aws(options.connection, run, clock, writes=True)
-    async with aws.connect() as caller:
-        check_partition("the plan", chosen.partition, caller)
-        await aws.sign_in(accounts[action.account_id] for action in chosen.actions)
-        interrupted = await Apply(
-            chosen,
-            accounts=accounts,
-            sessions=aws,
-            journal=journal,
-            sink=None if options.sink is None else open_sink(options.sink, aws),
-            rails=Rails(
-                caller_arn=caller.arn,
-                own_key_ids=aws.known_key_ids(),
-                use_matters=frozenset(rule.id for rule in run.rules if rule.looks_at_use),
-                window=options.window,
-                settle_only=settle_only,
-                rotations=_rotations(chosen, journal),
-                sink_name=""
-                if options.sink is None
-                else sink_name(options.sink, options.connection),
-                named=named,
-            ),
-            clock=clock,
-        ).run()
-    found = {
+    interrupted = await Apply(
+        chosen,
+        accounts=_accounts(chosen, books),
+        sessions=aws,
+        journal=journal,
+        sink=None if options.sink is None else open_sink(options.sink, aws),
+        rails=Rails(
+            caller_arn=aws.caller.arn,
+            own_key_ids=aws.known_key_ids(),
+            use_matters=frozenset(rule.id for rule in run.rules if rule.looks_at_use),
+            window=options.window,
+            settle_only=settle_only,
+            rotations=_rotations(chosen, journal),
+            sink_name="" if options.sink is None else sink_name(options.sink, options.connection),
+            named=named,
+            protection=options.protection,
+            ended_at=_ended_at(chosen, journal),
+        ),
+        clock=clock,
+    ).run()
+    return Applied(plan=chosen, outcomes=_outcomes(chosen, journal), interrupted=interrupted)
+
+
+def _outcomes(chosen: Plan, journal: SqliteJournal) -> dict[str, Outcome]:
+    """Return how the plan's actions stand now, by action: what was undone since is not applied."""
+    states = {
         action_id: written.state(lines)
         for action_id, lines in written.by_action(journal.lines(chosen.id)).items()
     }
-    return Applied(
-        plan=chosen,
-        outcomes={name: outcome for name, outcome in found.items() if outcome is not None},
-        interrupted=interrupted,
-    )
+    found = {name: outcome for name, outcome in states.items() if outcome is not None}
+    for action_id, undone in _taken_back(chosen, journal).items():
+        reason = f"undone since, by {undone.plan_id}"
+        found[action_id] = Outcome(result=Result.SKIPPED, reason=reason)
+    return found
+
+
+def _ended_at(chosen: Plan, journal: SqliteJournal) -> dict[str, datetime]:
+    """Return when this tool began to deactivate the keys that an undo restores, by action."""
+    found = {}
+    for action in chosen.actions:
+        if action.kind is not ActionKind.ACTIVATE:
+            continue
+        last = journal.last_change(action.account_id, action.access_key_id)
+        if last is not None and last.kind is ActionKind.DEACTIVATE:
+            lines = written.by_action(journal.lines(last.plan_id))[last.action_id]
+            found[action.id] = written.since_intent(lines)[0].at
+    return found
 
 
 def _rotations(chosen: Plan, journal: SqliteJournal) -> dict[str, Rotation]:
@@ -435,10 +546,13 @@ def _accounts(chosen: Plan, books: _Books) -> dict[str, Account]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[tuple[SqliteRunStore, SqliteJournal]]:
+    """Open a store that only this user can have written; raise AuditError for another's."""
+    check_store(file)
     store = SqliteRunStore(file, create=False)
     try:
         journal = SqliteJournal(file)
         try:
+            check_store(file)  # nothing was put in its place meanwhile
             yield store, journal
         finally:
             journal.close()

@@ -36,13 +36,14 @@ from auditor.store.proposals import proposals
 from auditor.store.report import StoredReport
 from auditor.store.runs import SqliteRunStore
 from auditor.store.sizes import keys_read, user_counts
+from auditor.store.trusted import check_store
 from auditor.targets.literal import parse_list
 from auditor.targets.resolve import resolve
 from auditor.wiring.changes import changes_since, find_baseline
 from auditor.wiring.cluster import on_cluster
 from auditor.wiring.judging import judge_of, kept_unjudged
 from auditor.wiring.policies import stamps, tried_policies
-from auditor.wiring.remediation import planned, write_plan
+from auditor.wiring.remediation import check_rules, planned, write_plan
 from auditor.wiring.report import write_reports
 from auditor.wiring.resume import left_to_read, unfinished
 
@@ -98,6 +99,10 @@ async def scan(
     exclude = parse_list(options.exclude, option="--exclude")
     output = Output(options.output)
     output.check()
+    if options.planning is not None:
+        known = [rule.id for rule in stamps(policies)]
+        check_rules(options.planning, known, "this scan")
+        check_store(output.store)
     begun = None
     if options.resume is not None:
         begun = unfinished(output.store, options.resume, options, policies)

@@ -60,6 +60,7 @@ async def test_the_session_may_do_what_is_granted_and_read(
                 "Effect": "Allow",
                 "Action": [
                     "iam:GetAccessKeyLastUsed",
+                    "iam:GetUser",
                     "iam:ListAccessKeys",
                     "iam:ListAttachedUserPolicies",
                     "iam:ListUserTags",
@@ -199,7 +200,7 @@ async def test_an_account_with_a_profile_is_entered_with_its_credentials(
         lambda writer: writer.set_status("amy", KEY_ID, KeyStatus.INACTIVE),
         lambda writer: writer.user_tags("amy"),
         lambda writer: writer.quarantined("amy"),
-        lambda writer: writer.user("amy"),
+        lambda writer: writer.user_arn("amy"),
     ],
 )
 async def test_a_scan_changes_nothing_whatever_is_granted(
@@ -240,3 +241,36 @@ async def test_a_key_that_a_program_hands_out_is_known_once_connected(
     assert estate.caller_key_id not in aws.known_key_ids()
     async with aws.connect():
         assert estate.caller_key_id in aws.known_key_ids()
+
+
+async def test_a_key_that_signed_on_the_way_to_a_role_is_known_whatever_handed_it_out(
+    emulator: Emulator,
+    estate: Estate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+) -> None:
+    with (tmp_path / "config").open("a") as config:
+        config.write(
+            "[profile audit]\nregion = us-east-1\n"
+            f"role_arn = arn:aws:iam::{estate.account.id}:role/ops/iamaudit-write\n"
+            "external_id = special\n"
+            f"source_profile = {program}\n"
+        )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    aws = an_aws(emulator, profile="audit")
+
+    async with aws.connect() as caller:
+        assert ":assumed-role/iamaudit-write/" in caller.arn
+        assert estate.caller_key_id in aws.known_key_ids()
+        assert aws.long_lived_key_id() is None
+
+
+async def test_the_long_lived_key_that_signs_is_told_from_a_session(
+    emulator: Emulator, estate: Estate
+) -> None:
+    aws = an_aws(emulator)
+
+    async with aws.connect():
+        assert aws.long_lived_key_id() == estate.caller_key_id

@@ -107,18 +107,9 @@ async def test_what_a_change_is_decided_by_is_read(emulator: Emulator, estate: E
             insert_policy(estate.iam, "AWSCompromisedKeyQuarantineV3"), "amy"
         )
         assert await writer.quarantined("amy")
-        assert await writer.user("amy") == ("amy", estate.user_arn)
+        assert await writer.user_arn("amy") == estate.user_arn
         with pytest.raises(AwsFailure, match="iam:ListUserTags: NoSuchEntity"):
             await writer.user_tags("nobody")
-
-
-async def test_without_a_name_the_user_is_the_callers_own(
-    emulator: Emulator, estate: Estate
-) -> None:
-    aws = an_aws(emulator, writes=True)
-
-    async with aws.connect() as caller, aws.open_for(estate.own, Grant(actions={})) as opened:
-        assert await the_writer(opened).user(None) == ("operator", caller.arn)
 
 
 @pytest.mark.parametrize("operation", ["CreateAccessKey", "DeleteAccessKey", "UpdateAccessKey"])

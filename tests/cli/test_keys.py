@@ -288,7 +288,8 @@ def test_a_mistake_is_one_line(
 
     assert (ran.code, ran.stdout) == (code, "")
     assert told in ran.stderr
-    assert len(ran.stderr.splitlines()) == 1
+    told_before = [line for line in ran.stderr.splitlines() if not line.startswith("iamaudit: ")]
+    assert all(line.startswith("As arn:") for line in told_before)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_a_report_on_stdout_is_nothing_but_the_report(run: Run, world: World) ->
 
 def test_after_a_scan_the_next_commands_are_told_on_stderr(run: Run, world: World) -> None:
     plain = run("scan", "--accounts", "org", variables=world.variables)
+    run_id = plain.report["run"]["id"]
     dry = run(
         "scan", "--accounts", "org", "--remediate", "dry-run", "--output", "my reports",
         variables=world.variables,
@@ -113,11 +114,12 @@ def test_after_a_scan_the_next_commands_are_told_on_stderr(run: Run, world: Worl
     quiet = run("scan", "--accounts", "org", "--quiet", variables=world.variables)
 
     assert "iamaudit doctor --accounts org" in plain.stderr
-    assert plain.stderr.splitlines()[-1].endswith(": iamaudit plan")
+    assert plain.stderr.splitlines()[-1].endswith(f": iamaudit plan --run {run_id}")
     assert "Next" not in plain.stdout
     assert quiet.stderr == ""
     assert "iamaudit plan" not in dry.stderr
-    assert "iamaudit apply 'my reports'/latest/plan.json --output 'my reports'" in dry.stderr
+    plan = json.loads((dry.folder.parent / "my reports/latest/plan.json").read_text())
+    assert f"iamaudit apply {plan['id']} --output 'my reports'" in dry.stderr
 
 
 @pytest.mark.parametrize(

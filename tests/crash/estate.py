@@ -170,6 +170,8 @@ class Desk:
     folder: Path
     estate: Estate
     printed: list[str] = field(default_factory=list)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Set in the environment besides."""
 
     @property
     def reports(self) -> Path:
@@ -183,6 +185,7 @@ class Desk:
             clean_environment()
             | {"HOME": str(self.folder), "TMPDIR": str(temporary)}
             | dict(self.estate.world.variables)
+            | dict(self.variables)
         )
 
     def run(self, *arguments: str, killed: tuple[str, str, str] | None = None) -> Ran:

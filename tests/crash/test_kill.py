@@ -503,7 +503,7 @@ def test_an_apply_that_waited_for_its_confirmation_keeps_others_out(
     keyboard, terminal = pty.openpty()
     first = desk.start(*command, terminal=terminal)
     asked = ""
-    while "Only yes does: " not in asked:
+    while "Type 'yes' to confirm: " not in asked:
         asked += first.stdout.read(1) or pytest.fail(f"it did not ask: {asked}")
 
     desk.run("history", "latest")

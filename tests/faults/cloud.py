@@ -375,6 +375,10 @@ def _user(account: CloudAccount, user: User) -> str:
     )
 
 
+def _get_user(cloud: Cloud, account: CloudAccount, form: Form) -> str:
+    return f"<User>{_user(account, cloud.user(account, form))}</User>"
+
+
 def _list_access_keys(cloud: Cloud, account: CloudAccount, form: Form) -> str:
     user = cloud.user(account, form)
     keys = [
@@ -547,6 +551,7 @@ _IAM: Mapping[str, Callable[[Cloud, CloudAccount, Form], str]] = {
     "GetAccountSummary": _summary,
     "GetLoginProfile": _login_profile,
     "ListEntitiesForPolicy": _entities,
+    "GetUser": _get_user,
     "ListUserTags": _user_tags,
     "ListAttachedUserPolicies": _user_policies,
     "UpdateAccessKey": _update_key,

@@ -15,7 +15,7 @@ import pytest
 from auditor.model.outcome import Result
 from auditor.remediation.planner import Planning
 from auditor.remediation.rails import Limits
-from auditor.wiring.remediation import Applied, ApplyOptions, apply, make_plan, undo, undo_plans
+from auditor.wiring.remediation import Applied, ApplyOptions, apply, make_plan, undo
 from tests.faults.cloud import Asked, Cloud
 from tests.faults.desk import READ_TIMEOUT, Desk, QuickClock
 from tests.faults.server import FaultServer
@@ -56,8 +56,7 @@ async def deactivated(folder: Path) -> AsyncIterator[tuple[Desk, FaultServer, st
 async def undone(desk: Desk) -> Applied:
     clock = QuickClock()
     options = ApplyOptions(connection=desk.connection, limits=Limits())
-    plans = undo_plans(desk.store, "latest", keys=(), clock=clock)
-    [applied] = await undo(plans, desk.store, options, keys=(), clock=clock)
+    [applied] = await undo(desk.store, "latest", options, keys=(), clock=clock)
     return applied
 
 

@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from io import StringIO
 
+from rich.console import Console
+
+from auditor.cli.changes import show_accounts
 from auditor.formats import changes as compare
 from auditor.formats import html, markdown
 from auditor.formats import json as json_report
@@ -108,3 +111,12 @@ def test_what_keeps_runs_from_being_compared_is_said(changes_of: Changes) -> Non
         "The two runs were judged by other policies: some changes are the policies' doing",
         "1 account looked at before, and not, or not wholly, this time",
     ]
+
+
+def test_the_command_that_lists_all_names_both_runs(changes_of: Changes) -> None:
+    accounts = [{**ACCOUNTS[0], "id": f"{at:012}"} for at in range(compare.MOST + 1)]
+    changes, out = changes_of(accounts_given=accounts), StringIO()
+
+    show_accounts(changes, Console(file=out, width=200), run_id="run-2")
+
+    assert f"iamaudit diff {changes.baseline()['id']} run-2 --format json" in out.getvalue()

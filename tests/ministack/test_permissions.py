@@ -71,6 +71,7 @@ async def test_what_is_granted_is_done(estate: Estate) -> None:
         assert await writer.set_status(amy.user_name, amy.id, KeyStatus.INACTIVE)
         (key,) = await writer.access_keys(amy.user_name)
         assert key.status is KeyStatus.INACTIVE
+        assert (await writer.user_arn(amy.user_name)).endswith(f"user/{amy.user_name}")
         assert await writer.user_tags(amy.user_name) == {}
         assert not await writer.quarantined(amy.user_name)
         await writer.last_use(amy.id)
@@ -86,9 +87,8 @@ async def test_what_is_granted_is_done(estate: Estate) -> None:
         lambda writer, amy, bob: writer.delete_key(bob.user_name, bob.id),
         lambda writer, amy, bob: writer.delete_key(amy.user_name, amy.id),
         lambda writer, amy, bob: writer.create_key(amy.user_name),
-        lambda writer, amy, bob: writer.user(amy.user_name),
     ],
-    ids=["another user", "another user and action", "another action", "a new key", "GetUser"],
+    ids=["another user", "another user and action", "another action", "a new key"],
 )
 async def test_the_session_can_do_nothing_beyond_the_grant_whatever_the_role_may(
     estate: Estate,

@@ -12,7 +12,7 @@ from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import Account, Via
 from auditor.model.unknown import Unknown
 from auditor.ports import CreatedKey, Grant, OpenForWriting, Owner
-from tests.builders import NOW, a_key
+from tests.builders import ACCOUNT_ID, NOW, a_key
 from tests.fakes import denied, gone
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -34,6 +34,8 @@ class FakeWriter:
 
     keys: dict[str, list[AccessKey]] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    arns: dict[str, str] = field(default_factory=dict)
+    """Of users that are not at the top of `ACCOUNT_ID`."""
     quarantined_users: set[str] = field(default_factory=set)
     before: dict[str, deque[AwsFailure]] = field(default_factory=dict)
     """Failures by operation, raised before anything is done."""
@@ -75,6 +77,10 @@ class FakeWriter:
                 if key.id == key_id:
                     return key.last_use
         raise denied("iam:GetAccessKeyLastUsed")
+
+    async def user_arn(self, user_name: str) -> str:
+        self._enter("iam:GetUser", user_name)
+        return self.arns.get(user_name, f"arn:aws:iam::{ACCOUNT_ID}:user/{user_name}")
 
     async def user_tags(self, user_name: str) -> Mapping[str, str]:
         self._enter("iam:ListUserTags", user_name)

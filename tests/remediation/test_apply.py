@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from auditor.errors import AuditError, FailureKind
-from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus
+from auditor.model.access_key import (
+    AccessKey,
+    AccessKeyId,
+    KeyStatus,
+    LastUse,
+    NeverUsed,
+    Used,
+)
 from auditor.model.account import AccountId
 from auditor.model.outcome import Outcome, Result, Step
 from auditor.model.plan import Action, ActionKind, Expected, Plan, Protection
 from auditor.remediation import journal as written
-from auditor.remediation.apply import Apply, Rails
+from auditor.remediation.apply import Apply, Rails, grant
 from auditor.remediation.planner import Rotation, action_id
 from auditor.remediation.window import parse_window
 from auditor.store.journal import SqliteJournal
@@ -123,6 +130,8 @@ class Bench:
 
     async def one(self, action: Action, **values: Any) -> Outcome:
         plan_values = {"protection": values.pop("protection")} if "protection" in values else {}
+        if "rails_protection" in values:
+            values["protection"] = values.pop("rails_protection")
         return (await self.apply(a_plan(action, **plan_values), **values))[action.id]
 
     def append(self, action: Action, step: Step, **detail: object) -> None:
@@ -163,6 +172,18 @@ async def test_the_session_is_granted_the_actions_of_the_plan_on_its_users_only(
         "iam:DeleteAccessKey": (f"arn:aws:iam::{ACCOUNT_ID}:user/bob",),
         "iam:UpdateAccessKey": (f"arn:aws:iam::{ACCOUNT_ID}:user/amy",),
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "literally"),
+    [("*", "${*}"), ("a?b", "a${?}b"), ("${aws:username}", "${$}{aws:username}")],
+)
+def test_a_path_with_wildcards_grants_nothing_on_other_users(path: str, literally: str) -> None:
+    action = replace(an_action(), user_arn=f"arn:aws:iam::{ACCOUNT_ID}:user/{path}/amy")
+
+    [(resource,)] = grant([action]).actions.values()
+
+    assert resource == f"arn:aws:iam::{ACCOUNT_ID}:user/{literally}/amy"
 
 
 @pytest.mark.parametrize(("most", "sessions"), [(2, 4), (1, 7)])
@@ -338,6 +359,131 @@ async def test_who_lacks_the_tag_is_not_protected_and_without_one_no_tags_are_re
     assert (await bench.one(an_action(user="bob", key=other))).result is Result.APPLIED
     assert bench.writer.count("iam:ListUserTags") == 0
     outcome = await bench.one(an_action(), protection=Protection(tag="keep"))
+    assert outcome.result is Result.APPLIED
+
+
+@pytest.mark.parametrize("by", ["plan", "now"])
+@pytest.mark.parametrize(
+    ("protection", "arn"),
+    [
+        (Protection(patterns=("am*",)), None),
+        (Protection(patterns=("arn:aws:iam::*:user/breakglass/*",)), "breakglass/amy"),
+        (Protection(patterns=("arn:aws:iam::*:user/amy",)), "moved/amy"),
+        (Protection(tag="keep"), None),
+        (Protection(tag="keep=yes"), None),
+    ],
+    ids=["by name", "by the path it has now", "by the path of the plan", "by tag", "by value"],
+)
+async def test_what_the_plan_or_the_operator_protects_is_refused(
+    bench: Bench, protection: Protection, arn: str | None, by: str
+) -> None:
+    bench.writer.tags["amy"] = {"keep": "yes"}
+    if arn is not None:
+        bench.writer.arns["amy"] = f"arn:aws:iam::{ACCOUNT_ID}:user/{arn}"
+    plan = protection if by == "plan" else Protection()
+    now = protection if by == "now" else Protection()
+
+    outcome = await bench.one(an_action(), protection=plan, rails_protection=now)
+
+    assert outcome.result is Result.REFUSED
+    assert "protected" in outcome.reason
+    assert status(bench) == ["Active"]
+
+
+async def test_a_user_that_moved_since_the_plan_is_drifted(bench: Bench) -> None:
+    bench.writer.arns["amy"] = f"arn:aws:iam::{ACCOUNT_ID}:user/team/amy"
+
+    outcome = await bench.one(an_action())
+
+    assert outcome.result is Result.DRIFTED
+    assert "team/amy" in outcome.reason
+    assert status(bench) == ["Active"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "result"), [((), Result.APPLIED), (("svc-*",), Result.REFUSED)]
+)
+async def test_a_path_that_can_not_be_read_matters_only_where_a_pattern_may_look_at_it(
+    bench: Bench, patterns: tuple[str, ...], result: Result
+) -> None:
+    bench.writer.before["iam:GetUser"] = deque([denied("iam:GetUser")])
+
+    outcome = await bench.one(an_action(), rails_protection=Protection(patterns=patterns))
+
+    assert outcome.result is result
+
+
+@pytest.mark.parametrize("kind", ["deactivate", "delete"])
+@pytest.mark.parametrize("now", [NeverUsed(), used(days=91)], ids=["never", "earlier"])
+async def test_a_last_use_that_contradicts_the_plan_is_drifted(
+    bench: Bench, now: LastUse, kind: str
+) -> None:
+    planned = a_key(days_old=400, last_use=used(days=90), active=kind == "deactivate")
+    bench.writer.keys["amy"] = [replace(planned, last_use=now)]
+
+    outcome = await bench.one(an_action(kind, key=planned))
+
+    assert outcome.result is Result.DRIFTED
+    assert len(bench.writer.keys["amy"]) == 1
+
+
+async def test_the_old_key_of_a_rotation_whose_use_contradicts_the_plan_stays(
+    bench: Bench,
+) -> None:
+    new = a_key("AKIANEW", days_old=20, last_use=used(days=1))
+    bench.writer.keys["amy"] = [replace(OLD, last_use=NeverUsed()), new]
+    action = an_action()
+    rotation = Rotation(plan_id="plan-0", new_key_id=AccessKeyId("AKIANEW"), finished=True)
+
+    outcome = await bench.one(action, rotations={action.id: rotation})
+
+    assert outcome.result is Result.DRIFTED
+    assert status(bench) == ["Active", "Active"]
+
+
+@pytest.mark.parametrize(
+    ("since", "result"),
+    [
+        (timedelta(seconds=-1), Result.APPLIED),
+        (timedelta(0), Result.REFUSED),
+        (timedelta(days=1), Result.REFUSED),
+    ],
+)
+async def test_a_key_that_was_used_after_its_end_is_restored_only_if_named(
+    bench: Bench, since: timedelta, result: Result
+) -> None:
+    inactive = a_key(days_old=400, active=False, last_use=used(days=90))
+    ended = ago(days=2) + timedelta(milliseconds=500)  # AWS tells whole seconds
+    used_at = Used(at=ago(days=2) + since, service="s3", region="eu-west-1")
+    bench.writer.keys["amy"] = [replace(inactive, last_use=used_at)]
+    action = an_action("activate", key=inactive)
+
+    held = await bench.one(action, ended_at={action.id: ended})
+    named = await bench.one(action, ended_at={action.id: ended}, named=frozenset({KEY_ID}))
+
+    assert held.result is result
+    assert named.result is Result.APPLIED
+
+
+async def test_a_last_use_that_can_not_be_read_holds_a_key_back(bench: Bench) -> None:
+    inactive = a_key(days_old=400, active=False, last_use=used(days=90))
+    bench.writer.keys["amy"] = [inactive]
+    bench.writer.before["iam:GetAccessKeyLastUsed"] = deque([denied("iam:GetAccessKeyLastUsed")])
+    action = an_action("activate", key=inactive)
+
+    outcome = await bench.one(action, ended_at={action.id: ago(days=2)})
+
+    assert outcome.result is Result.REFUSED
+
+
+async def test_what_is_protected_since_is_no_reason_to_keep_what_was_taken(bench: Bench) -> None:
+    inactive = a_key(days_old=400, active=False, last_use=used(days=90))
+    bench.writer.keys["amy"] = [inactive]
+
+    outcome = await bench.one(
+        an_action("activate", key=inactive), rails_protection=Protection(patterns=("amy",))
+    )
+
     assert outcome.result is Result.APPLIED
 
 

@@ -206,6 +206,31 @@ def test_actions_and_what_is_held_are_in_the_order_of_users_and_keys() -> None:
     assert [(each.user_name, each.access_key_id) for each in held.held] == places[::-1]
 
 
+def test_a_limit_takes_the_most_severe_then_the_longest_idle_then_the_oldest() -> None:
+    unread = Unknown(operation="iam:GetAccessKeyLastUsed", code="AccessDenied")
+    in_order = [
+        ("999999999999", "critical", a_key("AKIA0", days_old=20, last_use=used(days=10))),
+        ("999999999999", "high", a_key("AKIA1", days_old=600, last_use=used(days=401))),
+        ("111111111111", "high", a_key("AKIA2", days_old=400, last_use=NeverUsed())),
+        ("222222222222", "high", a_key("AKIA3", days_old=700, last_use=used(days=396))),
+        ("111111111111", "high", a_key("AKIA4", days_old=500, last_use=used(days=396))),
+        ("222222222222", "high", a_key("AKIA5", days_old=500, last_use=used(days=396))),
+        ("111111111111", "high", a_key("AKIA6", days_old=900, last_use=unread)),
+        ("111111111111", "low", a_key("AKIA7", days_old=900, last_use=used(days=800))),
+    ]
+    proposals = [
+        a_proposal(because("deactivate", severity=severity), account_id=account, key=key)
+        for account, severity, key in in_order
+    ]
+
+    for limit in range(1, len(in_order)):
+        made = planned(*reversed(proposals), planning=Planning(limit=limit))
+
+        assert {each.access_key_id for each in made.actions} == {
+            key.id for _, _, key in in_order[:limit]
+        }
+
+
 def test_a_limit_keeps_the_worst() -> None:
     made = planned(
         *(

@@ -67,6 +67,14 @@ def test_a_plan_holds_for_a_day() -> None:
         check_time(fresh, plan.expires_at)
 
 
+def test_a_plan_is_refused_by_a_clock_that_was_set_back() -> None:
+    plan = a_plan(an_action())
+    check_time(plan, plan.created_at - timedelta(minutes=5))
+
+    with pytest.raises(AuditError, match="clock"):
+        check_time(plan, plan.created_at - timedelta(minutes=6))
+
+
 def test_a_plan_of_an_old_scan_is_refused_however_fresh_it_is() -> None:
     old = NOW - timedelta(days=3)
 
@@ -103,7 +111,13 @@ def test_what_is_no_window_is_refused(text: str) -> None:
         parse_window(text)
 
 
-def undone(plan: Plan, *, keys: frozenset[str] = frozenset(), result: str = "applied") -> Plan:
+def undone(
+    plan: Plan,
+    *,
+    keys: frozenset[str] = frozenset(),
+    result: str = "applied",
+    restored: frozenset[AccessKeyId] = frozenset(),
+) -> Plan:
     lines = {
         action.id: [
             JournalLine(
@@ -128,6 +142,7 @@ def undone(plan: Plan, *, keys: frozenset[str] = frozenset(), result: str = "app
         id_="undo-1",
         keys=frozenset(map(AccessKeyId, keys)),
         quarantine_rules=frozenset({"key-quarantined"}),
+        restored=restored,
         now=NOW,
     )
 
@@ -151,6 +166,17 @@ def test_undo_takes_the_named_keys_alone() -> None:
     made = undone(keys(3), keys=frozenset({"AKIA0001"}))
 
     assert [action.access_key_id for action in made.actions] == ["AKIA0001"]
+
+
+def test_a_key_that_was_seen_active_since_is_restored_only_if_named() -> None:
+    plan = a_plan(an_action())
+    restored = frozenset({plan.actions[0].access_key_id})
+
+    held = undone(plan, restored=restored)
+    named = undone(plan, restored=restored, keys=frozenset(restored))
+
+    assert (held.actions, len(held.held)) == ((), 1)
+    assert len(named.actions) == 1
 
 
 def test_an_exposed_key_is_restored_only_if_named() -> None:

@@ -8,9 +8,10 @@ import pytest
 from auditor.errors import AuditError, FailureKind, NothingAuditedError
 from auditor.model.access_key import AccessKeyId, KeyStatus, LastUse, NeverUsed, Used
 from auditor.model.outcome import Outcome, Result
-from auditor.model.plan import ActionKind
+from auditor.model.plan import ActionKind, Protection
 from auditor.model.unknown import Unknown
 from auditor.ports import Owner
+from auditor.remediation.own_keys import OwnKeys
 from auditor.remediation.user_keys import UserKeys, say
 from tests.builders import NOW, a_key, ago, an_account, used
 from tests.fakes import FakeClock
@@ -26,6 +27,9 @@ DENIED = failing("AccessDenied", FailureKind.DENIED)
 class Desk:
     writer: FakeWriter = field(default_factory=lambda: FakeWriter(keys={"amy": [ONE]}))
     own: frozenset[str] = frozenset()
+    caller: str = "arn:aws:iam::111111111111:user/auditor"
+    signing: str | None = None
+    protection: Protection = field(default_factory=Protection)
     told: list[str] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
     sink: FakeSink = field(default_factory=FakeSink)
@@ -33,7 +37,14 @@ class Desk:
     @property
     def keys(self) -> UserKeys:
         owner = Owner(account=an_account(), user_name="amy")
-        return UserKeys(self.writer, owner, own_key_ids=self.own, clock=self.clock)
+        return UserKeys(
+            self.writer,
+            owner,
+            own=OwnKeys(caller_arn=self.caller, key_ids=self.own, signing_key_id=self.signing),
+            user_arn=f"arn:aws:iam::{owner.account.id}:user/amy",
+            protection=self.protection,
+            clock=self.clock,
+        )
 
     @property
     def there(self) -> list[str | None]:
@@ -224,10 +235,68 @@ async def test_the_key_that_calls_is_neither_deactivated_nor_deleted(kind: Actio
         await desk.keys.change(kind, AccessKeyId("AKIAONE"))
 
     assert str(caught.value) == (
-        "AKIAONE is in this machine's AWS configuration: it may be what calls"
+        "AKIAONE is left alone: it is in this machine's AWS configuration: it may be what calls"
     )
-    assert caught.value.hint == ("use other credentials, or take it out of the configuration first")
+    assert caught.value.hint == (
+        "use other credentials, or take the key out of the configuration first"
+    )
     assert desk.status("AKIAONE") is KeyStatus.ACTIVE
+
+
+@pytest.mark.parametrize("kind", [ActionKind.DEACTIVATE, ActionKind.DELETE])
+async def test_no_key_of_the_user_whose_session_calls_is_taken_away(kind: ActionKind) -> None:
+    desk = Desk(caller="arn:aws:iam::111111111111:user/amy")
+
+    with pytest.raises(AuditError, match="AKIAONE is left alone"):
+        await desk.keys.change(kind, AccessKeyId("AKIAONE"))
+
+    assert desk.status("AKIAONE") is KeyStatus.ACTIVE
+
+
+async def test_the_other_key_of_the_user_whose_key_signs_is_deactivated() -> None:
+    desk = Desk(caller="arn:aws:iam::111111111111:user/amy", signing="AKIASIGNS")
+
+    outcome = await desk.keys.change(ActionKind.DEACTIVATE, AccessKeyId("AKIAONE"))
+
+    assert outcome.result is Result.APPLIED
+
+
+@pytest.mark.parametrize("change", ["deactivate", "delete", "rotate"])
+@pytest.mark.parametrize(
+    "protection",
+    [
+        Protection(patterns=("amy",)),
+        Protection(patterns=("arn:aws:iam::*:user/breakglass/*",)),
+        Protection(tag="keep"),
+    ],
+    ids=["by name", "by path", "by tag"],
+)
+async def test_the_keys_of_a_protected_user_are_left_alone(
+    change: str, protection: Protection
+) -> None:
+    desk = Desk(protection=protection)
+    desk.writer.arns["amy"] = "arn:aws:iam::111111111111:user/breakglass/amy"
+    desk.writer.tags["amy"] = {"keep": ""}
+
+    work = (
+        desk.keys.rotate(desk.sink, desk.told.append)
+        if change == "rotate"
+        else desk.keys.change(ActionKind(change), AccessKeyId("AKIAONE"))
+    )
+
+    with pytest.raises(AuditError, match="amy is left alone: protected by"):
+        await work
+
+    assert desk.there == ["AKIAONE"]
+    assert desk.status("AKIAONE") is KeyStatus.ACTIVE
+
+
+async def test_a_key_of_a_protected_user_may_be_activated() -> None:
+    desk = Desk(writer=FakeWriter(keys={"amy": [TWO]}), protection=Protection(patterns=("amy",)))
+
+    outcome = await desk.keys.change(ActionKind.ACTIVATE, AccessKeyId("AKIATWO"))
+
+    assert outcome.result is Result.APPLIED
 
 
 async def test_the_key_that_calls_may_be_activated() -> None:

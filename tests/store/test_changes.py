@@ -190,6 +190,19 @@ def test_an_account_that_was_not_read_before_has_new_findings_and_says_why(
     ]
 
 
+@pytest.mark.parametrize(
+    "now",
+    [[an_inventory(account=an_account(skip="excluded"), outcome=OutcomeKind.SKIPPED)], []],
+    ids=["skipped", "not in scope"],
+)
+def test_an_account_that_was_not_read_before_is_not_read_less_when_it_is_left_out(
+    store: SqliteRunStore, now: list[AccountInventory]
+) -> None:
+    changes = compared(store, [an_inventory(outcome=OutcomeKind.UNREACHABLE)], now)
+
+    assert [row["worse"] for row in changes.accounts()] == [False]
+
+
 def test_a_root_key_that_may_be_there_is_not_resolved(store: SqliteRunStore) -> None:
     root = AccessKey(id=None, slot=1, status=old().status, created_at=old().created_at,
                      last_use=used())  # fmt: skip
