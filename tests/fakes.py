@@ -94,6 +94,9 @@ class FakeIam:
     """What the credential report has of a user's keys, where that is not what is there."""
     root_keys: tuple[AccessKey, ...] = ()
     page_size: int = 1000
+    partition: str = "aws"
+    root_keys_now: bool | None = None
+    """What the account summary says of the root user's keys, where it is newer than the report."""
     polls: int = 1
     """How often the report is asked for until it is complete."""
     fail: Callable[[str, str], None] = lambda operation, subject: None
@@ -123,7 +126,7 @@ class FakeIam:
             raise gone("iam:ListAccessKeys")
         return list(self.keys[user_name])
 
-    async def last_use(self, key_id: AccessKeyId) -> LastUse:
+    async def last_use(self, key_id: AccessKeyId, *, user_name: str | None = None) -> LastUse:
         self._call("iam:GetAccessKeyLastUsed", key_id)
         await anyio.lowlevel.checkpoint()
         for keys in self.keys.values():
@@ -149,7 +152,7 @@ class FakeIam:
     def _reported(self, name: str) -> Known[tuple[AccessKey, ...]]:
         return self.reported.get(name, _slots(self.keys[name]))
 
-    async def user_details(self) -> Mapping[str, UserDetails]:
+    async def user_details(self) -> Mapping[str, Known[UserDetails]]:
         self._call("iam:GetAccountAuthorizationDetails")
         return {name: details() for name in self.keys}
 
@@ -159,7 +162,7 @@ class FakeIam:
 
     async def root_keys_present(self) -> bool:
         self._call("iam:GetAccountSummary")
-        return bool(self.root_keys)
+        return bool(self.root_keys) if self.root_keys_now is None else self.root_keys_now
 
     async def user_count(self) -> int:
         self._call("iam:GetAccountSummary")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from auditor.model.access_key import AccessKey, AccessKeyId, Used
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, Used
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy, Severity
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
@@ -224,6 +224,8 @@ class _Planner:
         key = proposal.key
         if key.id is None or key.created_at is None:
             return _held(proposal, kind, because, "only the root user can change its keys")
+        if key.status is KeyStatus.UNKNOWN:
+            return _held(proposal, kind, because, "whether the key is active is not known")
         past = self._history(proposal.account_id, key.id)
         if not proposal.siblings:
             past = replace(past, rotation=None)  # what it made is gone
