@@ -88,6 +88,8 @@ class FakeIam:
     """One account (port IamReader); `fail` may raise an AwsFailure for a call."""
 
     keys: dict[str, list[AccessKey]] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    """UserIds of users that are not called what they were."""
     newer: set[str] = field(default_factory=set)
     """Users that the credential report does not have yet."""
     reported: dict[str, Known[tuple[AccessKey, ...]]] = field(default_factory=dict)
@@ -110,7 +112,13 @@ class FakeIam:
         return sum(name == operation for name, _ in self.calls)
 
     def _user(self, name: str) -> IamUser:
-        return IamUser(name=name, arn=f"arn:aws:iam::1:user/{name}", path="/", created_at=NOW)
+        return IamUser(
+            name=name,
+            arn=f"arn:aws:iam::1:user/{name}",
+            path="/",
+            created_at=NOW,
+            id=self.ids.get(name, name),
+        )
 
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
         names = list(self.keys)

@@ -41,5 +41,6 @@ def utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
     except OverflowError:
-        nearest = datetime.min if at.year == datetime.min.year else datetime.max
+        first, last = datetime.min, datetime.max  # noqa: DTZ901 -- they get their zone below
+        nearest = first if at.year == first.year else last
         return nearest.replace(microsecond=0, tzinfo=UTC)

@@ -223,7 +223,7 @@ class _Planner:
     ) -> Action | Held:
         key = proposal.key
         if key.id is None or key.created_at is None:
-            return _held(proposal, kind, because, "only the root user can change its keys")
+            return _held(proposal, kind, because, "no IAM user or role can change a root key")
         if key.status is KeyStatus.UNKNOWN:
             return _held(proposal, kind, because, "whether the key is active is not known")
         past = self._history(proposal.account_id, key.id)
@@ -304,7 +304,7 @@ class _Planner:
 
 def _instead(proposal: Proposal, remedy: Remedy) -> str:
     if proposal.key.id is None:
-        return "only the root user can change its keys"
+        return "no IAM user or role can change a root key"
     if not proposal.key.active:
         return "the key is inactive already"
     if remedy is Remedy.DELETE:

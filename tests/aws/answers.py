@@ -42,6 +42,16 @@ async def _users(reader: IamReader) -> Any:
     return [list(page) async for page in reader.users()]
 
 
+QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
+
+
+def _pages_of(operation: str, **arguments: str | int | list[str]) -> Ask:
+    async def ask(reader: Any) -> list[Any]:
+        return [page async for page in reader.pages(operation, arguments)]
+
+    return ask
+
+
 ASKED: Mapping[str, Ask] = {
     "GenerateCredentialReport": lambda reader: reader.generate_credential_report(),
     "GetAccessKeyLastUsed": lambda reader: reader.last_use(AccessKeyId("AKIAIOSFODNN7EXAMPLE")),
@@ -50,7 +60,8 @@ ASKED: Mapping[str, Ask] = {
     "GetCredentialReport": lambda reader: reader.credential_report(slots=True),
     "GetLoginProfile": lambda reader: reader.has_password("amy"),
     "ListAccessKeys": lambda reader: reader.access_keys("amy"),
-    "ListEntitiesForPolicy": lambda reader: reader.quarantined_users(),
+    "ListEntitiesForPolicy": _pages_of("ListEntitiesForPolicy", PolicyArn=QUARANTINE),
+    "ListPolicies": _pages_of("ListPolicies", Scope="AWS", OnlyAttached=True),
     "ListUsers": _users,
 }
 """What a reader is asked for, by the operation that it then calls."""
