@@ -60,7 +60,7 @@ def a_row(user: IamUser, *, password: bool = False, mfa: bool = False) -> Report
     )
 
 
-def a_report(*rows: ReportRow, root_keys: tuple[AccessKey, ...] = ()) -> CredentialReport:
+def a_report(*rows: ReportRow, root_keys: Known[tuple[AccessKey, ...]] = ()) -> CredentialReport:
     root = ReportRow(
         arn="arn:aws:iam::111111111111:root",
         created_at=NOW,
@@ -94,7 +94,7 @@ class FakeIam:
     """Users that the credential report does not have yet."""
     reported: dict[str, Known[tuple[AccessKey, ...]]] = field(default_factory=dict)
     """What the credential report has of a user's keys, where that is not what is there."""
-    root_keys: tuple[AccessKey, ...] = ()
+    root_keys: Known[tuple[AccessKey, ...]] = ()
     page_size: int = 1000
     partition: str = "aws"
     root_keys_now: bool | None = None

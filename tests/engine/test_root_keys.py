@@ -7,6 +7,7 @@ from auditor.engine.account_judge import AccountJudge
 from auditor.model.access_key import AccessKey, KeyStatus
 from auditor.model.compliance import Counts
 from auditor.model.finding import Finding
+from auditor.model.unknown import Known, Unknown
 from auditor.wiring.policies import load_policies
 from tests.builders import NOW, a_key
 from tests.engine.test_inventory import read
@@ -23,11 +24,11 @@ def a_root_key(status: KeyStatus) -> AccessKey:
     )
 
 
-KEYS: dict[Report, tuple[AccessKey, ...]] = {
+KEYS: dict[Report, Known[tuple[AccessKey, ...]]] = {
     "active": (a_root_key(KeyStatus.ACTIVE),),
     "inactive": (a_root_key(KeyStatus.INACTIVE),),
     "none": (),
-    "unreadable": (a_root_key(KeyStatus.UNKNOWN),),
+    "unreadable": Unknown(operation="iam:GetCredentialReport", code="NotInAnswer"),
     "denied": (a_root_key(KeyStatus.ACTIVE),),
 }
 
@@ -67,8 +68,8 @@ TABLE: list[tuple[Report, bool | None, Verdict, Verdict]] = [
     ("none", False, "passed", "passed"),
     ("none", None, "passed", "passed"),
     ("unreadable", True, "indeterminate", "failed"),
-    ("unreadable", False, "indeterminate", "indeterminate"),
-    ("unreadable", None, "indeterminate", "failed"),
+    ("unreadable", False, "passed", "passed"),
+    ("unreadable", None, "indeterminate", "indeterminate"),
     ("denied", True, "indeterminate", "failed"),
     ("denied", False, "passed", "passed"),
     ("denied", None, "indeterminate", "indeterminate"),
