@@ -18,6 +18,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from hypothesis import strategies as st
 
+from auditor.aws.errors import failures
 from auditor.aws.fast.connecting import Route
 from auditor.aws.fast.connection import Answer
 from auditor.aws.fast.endpoint import Endpoint
@@ -45,9 +46,15 @@ async def _users(reader: IamReader) -> Any:
 QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
 
 
-def _pages_of(operation: str, **arguments: str | int | list[str]) -> Ask:
-    async def ask(reader: Any) -> list[Any]:
-        return [page async for page in reader.pages(operation, arguments)]
+def _each_of(operation: str, listed: str, member: str, **arguments: str | int | list[str]) -> Ask:
+    """Ask for a member of each item on all pages, as the reader does on its way to users."""
+
+    async def ask(reader: Any) -> list[str]:
+        found: list[str] = []
+        async for page in reader.pages(operation, arguments):
+            with failures(f"iam:{operation}"):
+                found += [item[member] for item in page[listed]]
+        return found
 
     return ask
 
@@ -60,8 +67,10 @@ ASKED: Mapping[str, Ask] = {
     "GetCredentialReport": lambda reader: reader.credential_report(slots=True),
     "GetLoginProfile": lambda reader: reader.has_password("amy"),
     "ListAccessKeys": lambda reader: reader.access_keys("amy"),
-    "ListEntitiesForPolicy": _pages_of("ListEntitiesForPolicy", PolicyArn=QUARANTINE),
-    "ListPolicies": _pages_of("ListPolicies", Scope="AWS", OnlyAttached=True),
+    "ListEntitiesForPolicy": _each_of(
+        "ListEntitiesForPolicy", "PolicyUsers", "UserName", PolicyArn=QUARANTINE
+    ),
+    "ListPolicies": _each_of("ListPolicies", "Policies", "Arn", Scope="AWS", OnlyAttached=True),
     "ListUsers": _users,
 }
 """What a reader is asked for, by the operation that it then calls."""
