@@ -49,10 +49,14 @@ class CredentialReport:
     root: ReportRow | None
     users: Mapping[str, ReportRow] = field(hash=False)
     """By ARN, the root user excepted."""
+    unread: tuple[str, ...] = ()
+    """Where a value could not be read: `bob: access_key_1_active`. The others count."""
 
 
 class IamReader(Protocol):
     """The read operations of one account; each raises AwsFailure."""
+
+    partition: str
 
     def users(self) -> AsyncIterator[Sequence[IamUser]]:
         """Yield ListUsers page by page, 1000 users a page."""
@@ -62,8 +66,8 @@ class IamReader(Protocol):
         """Return all keys of a user (ListAccessKeys, all pages), their last use not yet asked."""
         ...
 
-    async def last_use(self, key_id: AccessKeyId) -> LastUse:
-        """Return Used or NeverUsed (GetAccessKeyLastUsed)."""
+    async def last_use(self, key_id: AccessKeyId, *, user_name: str | None = None) -> LastUse:
+        """Return Used or NeverUsed (GetAccessKeyLastUsed) of a key that is this user's."""
         ...
 
     async def generate_credential_report(self) -> bool:
@@ -77,7 +81,7 @@ class IamReader(Protocol):
         """
         ...
 
-    async def user_details(self) -> Mapping[str, UserDetails]:
+    async def user_details(self) -> Mapping[str, Known[UserDetails]]:
         """Return GetAccountAuthorizationDetails of all users, by user name."""
         ...
 

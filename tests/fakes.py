@@ -60,7 +60,7 @@ def a_row(user: IamUser, *, password: bool = False, mfa: bool = False) -> Report
     )
 
 
-def a_report(*rows: ReportRow, root_keys: tuple[AccessKey, ...] = ()) -> CredentialReport:
+def a_report(*rows: ReportRow, root_keys: Known[tuple[AccessKey, ...]] = ()) -> CredentialReport:
     root = ReportRow(
         arn="arn:aws:iam::111111111111:root",
         created_at=NOW,
@@ -88,12 +88,17 @@ class FakeIam:
     """One account (port IamReader); `fail` may raise an AwsFailure for a call."""
 
     keys: dict[str, list[AccessKey]] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    """UserIds of users that are not called what they were."""
     newer: set[str] = field(default_factory=set)
     """Users that the credential report does not have yet."""
     reported: dict[str, Known[tuple[AccessKey, ...]]] = field(default_factory=dict)
     """What the credential report has of a user's keys, where that is not what is there."""
-    root_keys: tuple[AccessKey, ...] = ()
+    root_keys: Known[tuple[AccessKey, ...]] = ()
     page_size: int = 1000
+    partition: str = "aws"
+    root_keys_now: bool | None = None
+    """What the account summary says of the root user's keys, where it is newer than the report."""
     polls: int = 1
     """How often the report is asked for until it is complete."""
     fail: Callable[[str, str], None] = lambda operation, subject: None
@@ -107,7 +112,13 @@ class FakeIam:
         return sum(name == operation for name, _ in self.calls)
 
     def _user(self, name: str) -> IamUser:
-        return IamUser(name=name, arn=f"arn:aws:iam::1:user/{name}", path="/", created_at=NOW)
+        return IamUser(
+            name=name,
+            arn=f"arn:aws:iam::1:user/{name}",
+            path="/",
+            created_at=NOW,
+            id=self.ids.get(name, name),
+        )
 
     async def users(self) -> AsyncIterator[Sequence[IamUser]]:
         names = list(self.keys)
@@ -123,7 +134,7 @@ class FakeIam:
             raise gone("iam:ListAccessKeys")
         return list(self.keys[user_name])
 
-    async def last_use(self, key_id: AccessKeyId) -> LastUse:
+    async def last_use(self, key_id: AccessKeyId, *, user_name: str | None = None) -> LastUse:
         self._call("iam:GetAccessKeyLastUsed", key_id)
         await anyio.lowlevel.checkpoint()
         for keys in self.keys.values():
@@ -149,7 +160,7 @@ class FakeIam:
     def _reported(self, name: str) -> Known[tuple[AccessKey, ...]]:
         return self.reported.get(name, _slots(self.keys[name]))
 
-    async def user_details(self) -> Mapping[str, UserDetails]:
+    async def user_details(self) -> Mapping[str, Known[UserDetails]]:
         self._call("iam:GetAccountAuthorizationDetails")
         return {name: details() for name in self.keys}
 
@@ -159,7 +170,7 @@ class FakeIam:
 
     async def root_keys_present(self) -> bool:
         self._call("iam:GetAccountSummary")
-        return bool(self.root_keys)
+        return bool(self.root_keys) if self.root_keys_now is None else self.root_keys_now
 
     async def user_count(self) -> int:
         self._call("iam:GetAccountSummary")

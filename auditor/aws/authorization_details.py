@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from auditor.aws.bounds import named
-from auditor.model.unknown import NOT_IN_ANSWER, Known, Unknown
+from auditor.model.unknown import NOT_IN_ANSWER, UNREADABLE, Known, Unknown
 from auditor.ports import UserDetails
 
 OPERATION = "iam:GetAccountAuthorizationDetails"
@@ -15,20 +15,22 @@ FILTERS = ["User", "Group", "LocalManagedPolicy"]
 
 _AWS_ADMINISTRATOR = re.compile(r"arn:[^:]+:iam::aws:policy/AdministratorAccess")
 """The one policy of AWS's own that allows everything."""
-_QUARANTINE = re.compile(r"arn:[^:]+:iam::aws:policy/AWSCompromisedKeyQuarantine(V\d+)?")
+_QUARANTINE = re.compile(r"arn:[^:]+:iam::aws:policy/(?:[^/]+/)*AWSCompromisedKeyQuarantine[^/]*")
 _AWS_MANAGED = re.compile(r"arn:[^:]+:iam::aws:policy/.*")
 _UNREADABLE = Unknown(operation=OPERATION, code=NOT_IN_ANSWER)
+_UNREADABLE_USER = Unknown(operation=OPERATION, code=UNREADABLE)
 _MEMBERSHIPS = 256
 """Combinations of policies and groups remembered at a time."""
 
 Item = Mapping[str, Any]
 
 
-def quarantine_policies(partition: str) -> list[str]:
-    """Return the ARNs of the policies that AWS attaches to users with exposed keys."""
-    names = ("AWSCompromisedKeyQuarantine", "AWSCompromisedKeyQuarantineV2",
-             "AWSCompromisedKeyQuarantineV3")  # fmt: skip
-    return [f"arn:{partition}:iam::aws:policy/{name}" for name in names]
+def is_quarantine(arn: str) -> bool:
+    """Whether it is one of the policies that AWS attaches to users with exposed keys.
+
+    By the prefix of its name: AWS adds versions (V2, V3, V4) without notice.
+    """
+    return _QUARANTINE.fullmatch(arn) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Digest:
 
     def __init__(self) -> None:
         self._users: dict[str, tuple[_Holder, tuple[str, ...], dict[str, str]]] = {}
+        self._unread: set[str] = set()
         self._groups: dict[str, _Holder] = {}
         self._powerful: dict[str, Known[bool]] = {}
         self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -65,22 +68,30 @@ class Digest:
 
         Raises ValueError for a name that is too long to be one.
         """
-        for user in page.get("UserDetailList", ()):
-            groups = tuple(sorted(map(named, user.get("GroupList", ()))))
-            tags = {named(tag["Key"]): named(tag["Value"]) for tag in user.get("Tags", ())}
-            self._users[named(user["UserName"])] = (_holder(user, "UserPolicyList"), groups, tags)
-        for group in page.get("GroupDetailList", ()):
+        for user in _list(page, "UserDetailList"):
+            self._add_user(named(user["UserName"]), user)
+        for group in _list(page, "GroupDetailList"):
             self._groups[named(group["GroupName"])] = _holder(group, "GroupPolicyList")
-        for policy in page.get("Policies", ()):
+        for policy in _list(page, "Policies"):
             self._powerful[policy["Arn"]] = _default_version(policy)
 
-    def users(self) -> dict[str, UserDetails]:
+    def _add_user(self, name: str, user: Item) -> None:
+        """Keep what a user has; of one that can't be read nothing is known, others lose nothing."""
+        try:
+            groups = tuple(sorted(map(named, user.get("GroupList") or ())))
+            tags = {named(tag["Key"]): named(tag.get("Value") or "") for tag in _list(user, "Tags")}
+            self._users[name] = (_holder(user, "UserPolicyList"), groups, tags)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self._unread.add(name)
+
+    def users(self) -> dict[str, Known[UserDetails]]:
         """Return what all pages together tell of each user, by user name."""
         rights = lru_cache(_MEMBERSHIPS)(self._rights)
-        return {
+        read: dict[str, Known[UserDetails]] = {
             name: UserDetails(tags=tags, groups=self._once(groups), **rights(own, groups))
             for name, (own, groups, tags) in self._users.items()
         }
+        return read | dict.fromkeys(self._unread, _UNREADABLE_USER)
 
     def _rights(self, own: _Holder, names: tuple[str, ...]) -> _Rights:
         """Return what a user with these policies in these groups may do: few differ in it."""
@@ -95,14 +106,14 @@ class Digest:
         return {
             "policies": tuple(sorted({*attached, *inline})),
             "admin": _any(rights),
-            "quarantined": any(_QUARANTINE.fullmatch(arn) for arn in own.attached),
+            "quarantined": any(map(is_quarantine, own.attached)),
         }
 
     def _once(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return self._same.setdefault(names, names)
 
 
-def digest(pages: Iterable[Item]) -> dict[str, UserDetails]:
+def digest(pages: Iterable[Item]) -> dict[str, Known[UserDetails]]:
     """Return what the answer's pages tell of each user, by user name."""
     whole = Digest()
     for page in pages:
@@ -110,14 +121,17 @@ def digest(pages: Iterable[Item]) -> dict[str, UserDetails]:
     return whole.users()
 
 
+def _list(item: Item, name: str) -> Iterable[Any]:
+    """Return a list of an answer; an empty one where it is absent or null."""
+    return item.get(name) or ()
+
+
 def _holder(item: Item, inline: str) -> _Holder:
-    policies = item.get(inline, ())
+    policies = _list(item, inline)
     return _Holder(
-        attached=tuple(
-            named(each["PolicyArn"]) for each in item.get("AttachedManagedPolicies", ())
-        ),
+        attached=tuple(named(each["PolicyArn"]) for each in _list(item, "AttachedManagedPolicies")),
         inline=tuple(named(policy["PolicyName"]) for policy in policies),
-        rights=tuple(allows_everything(policy["PolicyDocument"]) for policy in policies),
+        rights=tuple(allows_everything(policy.get("PolicyDocument")) for policy in policies),
     )
 
 
@@ -150,7 +164,7 @@ def _managed(arn: str, powerful: Mapping[str, Known[bool]]) -> Known[bool]:
 
 
 def _default_version(policy: Item) -> Known[bool]:
-    for version in policy.get("PolicyVersionList", ()):
+    for version in _list(policy, "PolicyVersionList"):
         if version.get("IsDefaultVersion"):
             return allows_everything(version.get("Document"))
     return _UNREADABLE

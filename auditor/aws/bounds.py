@@ -1,5 +1,7 @@
 """How large an answer may be, and what an XML document may not hold."""
 
+from datetime import UTC, datetime
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of a body; more is a failure."""
 _MOST_TAGS = 2_000_000
@@ -27,3 +29,18 @@ def named(text: str) -> str:
     if len(text) > _LONGEST_NAME:
         raise ValueError("a name is too long")
     return text
+
+
+def utc(at: datetime) -> datetime:
+    """Return the instant in UTC; a time without a zone is UTC, as all of AWS's are.
+
+    At either end of the calendar UTC may have no such year: the nearest instant is taken.
+    """
+    if at.tzinfo is None:
+        return at.replace(tzinfo=UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        first, last = datetime.min, datetime.max  # noqa: DTZ901 -- they get their zone below
+        nearest = first if at.year == first.year else last
+        return nearest.replace(microsecond=0, tzinfo=UTC)

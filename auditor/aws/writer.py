@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from auditor.aws.bounds import utc
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import ForbiddenActionError
-from auditor.aws.readers import ClientReader, utc
+from auditor.aws.readers import ClientReader
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import AccountId
 from auditor.ports import CreatedKey, Grant

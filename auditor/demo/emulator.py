@@ -44,6 +44,7 @@ _CORRECTIONS: Mapping[tuple[str, str], Correction] = {
     ("iam", "GetAccessKeyLastUsed"): iam.get_access_key_last_used,
     ("iam", "GetAccountAuthorizationDetails"): iam.get_account_authorization_details,
     ("iam", "ListEntitiesForPolicy"): iam.list_entities_for_policy,
+    ("iam", "ListPolicies"): iam.list_policies,
     ("iam", "GetAccountSummary"): iam.get_account_summary,
     ("iam", "GenerateCredentialReport"): credential_report.generate_credential_report,
     ("iam", "GetCredentialReport"): credential_report.get_credential_report,

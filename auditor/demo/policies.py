@@ -35,6 +35,7 @@ READ_ROLE_POLICY = allow(
         "iam:GetLoginProfile",
         "iam:ListAccessKeys",
         "iam:ListEntitiesForPolicy",
+        "iam:ListPolicies",
         "iam:ListUsers",
     ]
 )

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from auditor.model.access_key import AccessKey, NeverUsed, Used
@@ -71,13 +71,16 @@ class AccountJudge:
         for name in self._names:
             if control_of(name).unit is Unit.KEY:
                 self.controls[name] = Counts()
+        listed = False
         for user in users:
+            listed |= user.identity.root
             for judged in self._user(user):
                 found = tuple((finding.controls, finding.status) for finding in judged.findings)
                 self._found[found, user.identity.root] += 1
                 yield judged
         self._count_keys()
-        if self._inventory.root_keys_unknown is not None:
+        # A root key that is listed was judged, with what is known of it.
+        if self._inventory.root_keys_unknown is not None and not listed:
             yield from self._unknown_root(self._inventory.root_keys_unknown)
         for name in self._names - self.controls.keys():
             self._count_account(name)
@@ -210,7 +213,7 @@ class AccountJudge:
                 partition=self._partition,
                 account_id=self.account_id,
                 user_name=user_name,
-                key="unknown" if key is None else key.id or f"slot-{key.slot}",
+                key=_place_of(key),
                 rule_id=rule.id,
             ),
             rule_id=rule.id,
@@ -228,6 +231,13 @@ class AccountJudge:
             unknown_operation=unknown.operation if unknown else None,
             unknown_code=unknown.code if unknown else None,
         )
+
+
+def _place_of(key: AccessKey | None) -> str:
+    """Return what tells a key from the user's others; for one of the root user its slot."""
+    if key is None or (key.id is None and key.slot is None):
+        return "unknown"
+    return key.id or f"slot-{key.slot}"
 
 
 def _by_control(found: _Found) -> dict[str, set[FindingStatus]]:
@@ -260,6 +270,15 @@ def _message(verdict: Verdict, told: str) -> str:
     return f"{message}; {doubt}"
 
 
+_RECORDED_SINCE = datetime(2015, 4, 22, tzinfo=UTC)  # AWS has no earlier uses on record
+
+
+def _never(key: AccessKey) -> str:
+    if key.created_at is not None and key.created_at < _RECORDED_SINCE:
+        return "not used since AWS began to record uses (2015-04-22)"
+    return "never used"
+
+
 def _circumstances(key: AccessKey, now: datetime) -> Iterator[str]:
     old, unused = age(key, now), idle(key, now)
     yield "age unknown" if old is None else f"created {old.days} days ago"
@@ -269,6 +288,6 @@ def _circumstances(key: AccessKey, now: datetime) -> Iterator[str]:
             days = 0 if unused is None else unused.days
             yield f"last used {days} days ago for {use.service}{where}"
         case NeverUsed():
-            yield "never used"
+            yield _never(key)
         case Unknown() as unknown:
             yield f"last use unknown ({unknown.reason})"

@@ -122,6 +122,7 @@ class _Examination:
         await self._try("GetAccountAuthorizationDetails", details)
         await self._try("GetLoginProfile", {"UserName": names[0] if names else NOBODY})
         await self._try("GetAccountSummary", {})
+        await self._try("ListPolicies", {"Scope": "AWS", "OnlyAttached": True, "MaxItems": 1})
         arn = f"arn:{self._partition}:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
         asked: Arguments = {"PolicyArn": arn, "EntityFilter": "User", "MaxItems": 1}
         await self._try("ListEntitiesForPolicy", asked)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from auditor.engine.root_keys import RootKeys, root_keys
 from auditor.model.access_key import AccessKey, LastUse
 from auditor.model.identity import ROOT_USER_NAME, IamUser, Identity
 from auditor.model.inventory import UserInventory
@@ -21,11 +22,11 @@ class Enrichment:
     """Answers so far, each known or not, filled in while the account is read."""
 
     report: Known[CredentialReport] = _REPORT_NOT_ASKED
-    details: Known[Mapping[str, UserDetails]] = _DETAILS_NOT_ASKED
+    details: Known[Mapping[str, Known[UserDetails]]] = _DETAILS_NOT_ASKED
     quarantined: Known[frozenset[str]] | None = None
     """Names of quarantined users, where the details were denied; None where nobody asked."""
     root_keys_present: bool | None = None
-    """Of the account summary, where the report does not tell; None where that does not either."""
+    """The word of the account summary; None where it has none."""
     passwords: dict[str, Known[bool]] = field(default_factory=dict)
     """Of users newer than the report, by name."""
 
@@ -35,16 +36,14 @@ class Enrichment:
         return not (isinstance(self.report, Unknown) and isinstance(self.details, Unknown))
 
     @property
-    def root_keys_unknown(self) -> Unknown | None:
-        """Why it is not known whether the root user has an active key; None where it is."""
-        if self.root_keys_present is False:
-            return None
+    def root_keys(self) -> RootKeys:
+        """What the report and the summary together say of the root user's keys."""
+        reported: Known[tuple[AccessKey, ...]]
         if isinstance(self.report, Unknown):
-            return self.report
-        if self.report.root is None:
-            return _NO_REPORT
-        keys = self.report.root.keys
-        return keys if isinstance(keys, Unknown) else None
+            reported = self.report
+        else:
+            reported = _NO_REPORT if self.report.root is None else self.report.root.keys
+        return root_keys(reported, self.root_keys_present)
 
     @staticmethod
     def row(report: CredentialReport, user: IamUser) -> ReportRow | None:
@@ -102,27 +101,29 @@ def with_use(key: AccessKey, last_use: LastUse) -> AccessKey:
     )
 
 
-def root_user(enrichment: Enrichment) -> list[UserInventory]:
-    """Return the root user where the credential report shows keys of it."""
-    report = enrichment.report
-    root = None if isinstance(report, Unknown) else report.root
-    if root is None or isinstance(root.keys, Unknown) or not root.keys:
+def root_user(enrichment: Enrichment, *, arn: str) -> list[UserInventory]:
+    """Return the root user where there are keys of it; `arn` is its own, by the account's id."""
+    keys = enrichment.root_keys.keys
+    if not keys:
         return []
+    report = enrichment.report
+    row = None if isinstance(report, Unknown) else report.root
+    unread = report if isinstance(report, Unknown) else _NO_REPORT
     identity = Identity(
         name=ROOT_USER_NAME,
-        arn=root.arn,
+        arn=arn if row is None else row.arn,
         path="/",
-        created_at=root.created_at,
+        created_at=None if row is None else row.created_at,
         root=True,
-        password_enabled=root.password_enabled,
-        mfa=root.mfa,
+        password_enabled=unread if row is None else row.password_enabled,
+        mfa=unread if row is None else row.mfa,
         tags={},
         groups=(),
         policies=(),
         admin=True,
         quarantined=False,  # AWS attaches its quarantine policies to IAM users
     )
-    return [UserInventory(identity=identity, keys=root.keys)]
+    return [UserInventory(identity=identity, keys=keys)]
 
 
 def _row(report: CredentialReport, user: IamUser) -> ReportRow | None:

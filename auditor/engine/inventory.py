@@ -14,20 +14,18 @@ from auditor.engine.enrichment import (
     use_of,
     with_use,
 )
+from auditor.engine.report_poll import poll
 from auditor.engine.tally import Tally
 from auditor.errors import AwsFailure, ConfigurationFailure, FailureKind
 from auditor.fanout import Share
-from auditor.model.access_key import AccessKey, LastUse
+from auditor.model.access_key import AccessKey, KeyStatus, LastUse
 from auditor.model.account import Account, OutcomeKind
 from auditor.model.identity import IamUser
 from auditor.model.inventory import AccountInventory, ReadError, UserInventory
-from auditor.model.unknown import Known, Unknown
+from auditor.model.unknown import UNREADABLE, Known, Unknown
 from auditor.ports import Clock, CredentialReport, IamReader, OpenAccount
 
 T = TypeVar("T")
-
-_FIRST_POLL, _LONGEST_POLL, _POLLS = 0.5, 8.0, 12
-"""Seconds between polls of the credential report, doubling; about a minute in all."""
 
 HOPELESS = frozenset({FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS})
 """What counts towards giving up. A throttled call does not: an account that says so is there."""
@@ -35,6 +33,8 @@ _FAILURES_IN_A_ROW = 5
 """After so many calls that did not get through, each with its retries, an account is given up."""
 
 INTERRUPTED = "Interrupted"
+# Places of one report that are named; a report that is broken throughout has thousands.
+_MOST_PLACES = 50
 
 
 class _GaveUpError(Exception):
@@ -70,6 +70,7 @@ class AccountReading:
         self._clock = clock
         self._all_begun = all_begun
         self._users: dict[str, tuple[IamUser, Sequence[AccessKey]]] = {}
+        self._missing: list[tuple[IamUser, AwsFailure]] = []  # listed, and then IAM knew no such
         self._errors: list[ReadError] = []
         self._whole = True
         self._finished = False
@@ -85,10 +86,13 @@ class AccountReading:
         """Read all there is; what AWS refuses or fails is kept as errors."""
         try:
             if self._from_report:
-                await self._read_report()
+                await fanout.together(self._read_report, self._read_summary)
                 await fanout.together(self._read_users, self._read_details)
             else:
-                await fanout.together(self._read_users, self._read_report, self._read_details)
+                await fanout.together(
+                    self._read_users, self._read_report, self._read_summary, self._read_details
+                )
+            await self._find_missing()
             newer = self._newer_users()
             limit = min(self._workers, len(newer))
             await fanout.each(newer, self._read_password, limit=limit)
@@ -127,7 +131,8 @@ class AccountReading:
             UserInventory(identity=identity_of(user, self._enrichment), keys=tuple(keys))
             for user, keys in self._users.values()
         ]
-        root = root_user(self._enrichment)
+        arn = f"arn:{self._reader.partition}:iam::{self._account.id}:root"
+        root = root_user(self._enrichment, arn=arn)
         report = self._enrichment.report
         return AccountInventory(
             account=self._account,
@@ -137,7 +142,7 @@ class AccountReading:
             credential_report_at=(
                 report.generated_at if isinstance(report, CredentialReport) else None
             ),
-            root_keys_unknown=self._enrichment.root_keys_unknown,
+            root_keys_unknown=self._enrichment.root_keys.unknown,
             users=tuple(sorted((*users, *root), key=lambda user: user.identity.name)),
             errors=tuple(errors),
         )
@@ -169,16 +174,66 @@ class AccountReading:
             yield page
 
     async def _read_user(self, user: IamUser) -> None:
-        slots = self._slots(user)
         try:
-            keys = await self._read_keys(user, slots) if slots is None or slots else ()
+            await self._read_keys_of(user)
         except AwsFailure as failure:
-            if failure.kind is not FailureKind.GONE:  # deleted since the listing is no error
+            if failure.kind is FailureKind.GONE:  # deleted since the listing, or renamed
+                self._missing.append((user, failure))
+            else:
                 self._missed(failure, subject=user.name)
-        else:
-            self._users[user.name] = (user, keys)
-            self._tally.keys += len(keys)
         self._tally.users_done += 1
+
+    async def _read_keys_of(self, user: IamUser) -> None:
+        slots = self._slots(user)
+        keys = await self._read_keys(user, slots) if slots is None or slots else ()
+        self._users[user.name] = (user, keys)
+        self._tally.keys += len(keys)
+        for key in keys:
+            if key.status is KeyStatus.UNKNOWN:
+                self._unreadable("iam:ListAccessKeys", f"{key.id}", "its status")
+
+    async def _find_missing(self) -> None:
+        """List users once more where IAM did not know some of them: what was renamed is read."""
+        if not self._missing:
+            return
+        try:
+            now = [user for page in await self._users_again() for user in page]
+        except AwsFailure as failure:
+            self._missed(failure)
+            for user, why in self._missing:
+                self._missed(why, subject=user.name)
+            return
+        for user, why in self._missing:
+            await self._read_missing(user, why, now)
+
+    async def _users_again(self) -> list[Sequence[IamUser]]:
+        pages, read = aiter(self._reader.users()), []
+        while (page := await self._ask(partial(anext, pages, None))) is not None:
+            read.append(page)
+        return read
+
+    async def _read_missing(self, user: IamUser, why: AwsFailure, now: Sequence[IamUser]) -> None:
+        """Read the keys of a user that IAM did not know, under the name that it has by now."""
+        if any(user.id and read.id == user.id for read, _ in self._users.values()):
+            return  # it was listed under both names, and read under the new one
+        unread = (each for each in now if each.name not in self._users)
+        found = next((each for each in unread if _same_user(each, user)), None)
+        if found is None:
+            if self._reported_active(user):
+                self._missed(why, subject=user.name)
+            return
+        try:
+            await self._read_keys_of(found)
+        except AwsFailure as failure:
+            self._missed(failure, subject=found.name)
+
+    def _reported_active(self, user: IamUser) -> bool:
+        """Whether the credential report has active keys of the user."""
+        report = self._enrichment.report
+        row = None if isinstance(report, Unknown) else Enrichment.row(report, user)
+        if row is None or isinstance(row.keys, Unknown):
+            return False
+        return any(key.active for key in row.keys)
 
     async def _read_keys(
         self, user: IamUser, slots: Sequence[AccessKey] | None
@@ -219,7 +274,7 @@ class AccountReading:
             raise RuntimeError("ListAccessKeys names every key")
         last_use: LastUse
         try:
-            last_use = await self._call(partial(self._reader.last_use, key.id))
+            last_use = await self._call(partial(self._reader.last_use, key.id, user_name=user.name))
         except AwsFailure as failure:
             if await self._gone(user, key, failure):
                 return None
@@ -244,35 +299,25 @@ class AccountReading:
         return key.id not in present
 
     async def _read_report(self) -> None:
+        get = partial(self._reader.credential_report, slots=self._from_report)
         try:
-            await self._await_report()
-            asked = partial(self._reader.credential_report, slots=self._from_report)
-            self._enrichment.report = await self._ask(asked)
+            polled = await poll(
+                partial(self._ask, self._reader.generate_credential_report),
+                partial(self._ask, get),
+                self._clock,
+            )
         except AwsFailure as failure:
             self._noted(failure)
             self._enrichment.report = _unknown(failure)
-            if failure.kind is not FailureKind.DENIED:
-                return
-        if self._enrichment.root_keys_unknown:
-            await self._read_summary()
-
-    async def _await_report(self) -> None:
-        """Ask until the report is complete, ever less often; raise AwsFailure after a minute."""
-        pause = _FIRST_POLL
-        for _ in range(_POLLS):
-            if await self._ask(self._reader.generate_credential_report):
-                return
-            await self._clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_POLL)
-        raise AwsFailure(
-            operation="iam:GenerateCredentialReport",
-            code="ReportInProgress",
-            message="the credential report did not get ready in time",
-            kind=FailureKind.UNAVAILABLE,
-        )
+            return
+        self._enrichment.report = polled.report
+        if polled.not_generated is not None:
+            self._noted(polled.not_generated)
+        for place in polled.report.unread[:_MOST_PLACES]:
+            self._unreadable("iam:GetCredentialReport", place, "a value")
 
     async def _read_summary(self) -> None:
-        """Ask whether the root user has keys at all, where the report can't tell."""
+        """Ask whether the root user has keys at all: the report may be older than they are."""
         try:
             self._enrichment.root_keys_present = await self._ask(self._reader.root_keys_present)
         except AwsFailure as failure:
@@ -282,7 +327,11 @@ class AccountReading:
         """Ask for what takes long to read once keys can be asked for meanwhile."""
         await self._first_page.wait()
         try:
-            self._enrichment.details = await self._ask(self._reader.user_details)
+            details = await self._ask(self._reader.user_details)
+            self._enrichment.details = details
+            for name, known in details.items():
+                if isinstance(known, Unknown):
+                    self._unreadable(known.operation, name, "what policies, groups and tags it has")
         except AwsFailure as failure:
             self._noted(failure)
             self._enrichment.details = _unknown(failure)
@@ -332,6 +381,13 @@ class AccountReading:
         self._whole = False
         self._noted(failure, subject=subject)
 
+    def _unreadable(self, operation: str, subject: str, what: str) -> None:
+        """Note a value that is lost by itself: whatever else was answered counts."""
+        message = f"{what} could not be read: it is not what AWS documents"
+        self._errors.append(
+            ReadError(operation=operation, code=UNREADABLE, message=message, subject=subject)
+        )
+
     def _noted(self, failure: AwsFailure, *, subject: str | None = None) -> None:
         self._errors.append(error_of(failure, subject=subject))
 
@@ -353,3 +409,10 @@ def error_of(failure: AwsFailure, *, subject: str | None = None) -> ReadError:
 
 def _unknown(failure: AwsFailure) -> Unknown:
     return Unknown(operation=failure.operation, code=failure.code)
+
+
+def _same_user(one: IamUser, other: IamUser) -> bool:
+    """Whether both are one user, whatever its name: UserId stays when a user is renamed."""
+    if one.id and other.id:
+        return one.id == other.id
+    return one.arn == other.arn or one.created_at == other.created_at

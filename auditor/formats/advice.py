@@ -109,7 +109,9 @@ _BY_REMEDY: Mapping[str, str] = {
 }
 _BY_RULE: Mapping[str, str] = {
     "root-access-key": (
-        "Sign in as the root user and delete the key: no other user can. What uses it needs a role"
+        "Sign in as the root user and delete the key; in a member account of an organization with"
+        " centralized root access an sts:AssumeRoot session with the task policy"
+        " IAMDeleteRootUserCredentials can delete it, too. What uses it needs a role"
         " with the few rights that it takes."
     ),
     "key-quarantined": (

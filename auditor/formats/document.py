@@ -134,9 +134,11 @@ class Key(Part):
     owner: str | None = Field(
         description="by the user's tag Owner; null where it has none, or its tags were not read"
     )
-    access_key_id: str | None = Field(description="null for a root key: only its slot is known")
+    access_key_id: str | None = Field(
+        description="null for a root key, which may be known by its slot only, or not even by that"
+    )
     slot: Literal[1, 2] | None
-    status: Literal["Active", "Inactive", "Expired"]
+    status: Literal["Active", "Inactive", "Expired", "Unknown"]
     created_at: Instant | None
     age_days: Count | None
     idle_days: Count | None
@@ -344,7 +346,7 @@ class FindingChange(Part):
 class KeyState(Part):
     """A key as one run saw it."""
 
-    status: Literal["Active", "Inactive", "Expired"]
+    status: Literal["Active", "Inactive", "Expired", "Unknown"]
     last_used: Literal["used", "never", "unknown"]
 
 

@@ -16,11 +16,12 @@ class KeyStatus(StrEnum):
     ACTIVE = "Active"
     INACTIVE = "Inactive"
     EXPIRED = "Expired"
+    UNKNOWN = "Unknown"  # ours: AWS said nothing of it, or what this version does not know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """Used at least once since AWS began tracking (2015-04-22)."""
+    """Used at least once since AWS began to record uses (2015-04-22)."""
 
     at: datetime
     """In UTC; AWS records one use in 15 minutes, and with delay."""
@@ -31,7 +32,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeverUsed:
-    """AWS answered and has no use on record."""
+    """AWS answered and has no use on record: none since 2015-04-22."""
 
 
 LastUse: TypeAlias = Used | NeverUsed | Unknown
@@ -42,9 +43,9 @@ class AccessKey:
     """One long-lived credential, as AWS described it at inventory time."""
 
     id: AccessKeyId | None
-    """None for a root key, of which only the credential report tells."""
+    """None for a root key: no operation gives its id."""
     slot: int | None = None
-    """1 or 2, the credential report's column, where the id is not known."""
+    """1 or 2, the credential report's column, where the id is not known; None where neither is."""
     status: KeyStatus
     created_at: datetime | None
     """In UTC; None where the credential report gives no date for a root key."""
@@ -53,5 +54,5 @@ class AccessKey:
 
     @property
     def active(self) -> bool:
-        """Whether the key can sign requests."""
+        """Whether the key is known to be able to sign requests."""
         return self.status is KeyStatus.ACTIVE

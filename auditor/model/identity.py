@@ -30,6 +30,8 @@ class IamUser:
     arn: str
     path: str
     created_at: datetime
+    id: str = ""
+    """`UserId`, which a renamed user keeps; empty where the answer lacks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

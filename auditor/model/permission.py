@@ -12,6 +12,7 @@ ENRICHING_ACTIONS = (
     "iam:GetCredentialReport",
     "iam:GetLoginProfile",
     "iam:ListEntitiesForPolicy",
+    "iam:ListPolicies",
 )
 """What tells the rest: passwords, MFA, the root user's keys, tags, groups, rights, quarantine."""
 

@@ -20,6 +20,8 @@ class Unknown:
         """Say it in words: `iam:GetCredentialReport denied`."""
         if self.denied:
             return f"{self.operation} denied"
+        if self.code == CONTRADICTION:
+            return f"{self.operation} contradicts another answer of AWS"
         if self.code == NOT_IN_ANSWER:
             return f"{self.operation} did not tell"
         if self.code == NOT_ASKED:
@@ -37,6 +39,8 @@ class Unknown:
 NOT_IN_ANSWER = "NotInAnswer"
 NOT_ASKED = "NotAsked"
 LATER = "Later"
+CONTRADICTION = "Contradiction"
+UNREADABLE = "UnreadableValue"
 DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 Known: TypeAlias = T | Unknown

@@ -28,6 +28,11 @@ _USE_UNKNOWN = "the last use could not be read"
 _DETAILS_UNKNOWN = "the authorization details could not be read, or lack the user"
 _ROOT_DATE = "the credential report has no date for a root key"
 
+_NO_STATUS = (
+    "AWS gives a status that this version does not know,"
+    " or only the account summary tells of a root key"
+)
+
 FACTS: dict[str, Fact] = {
     "key.id": Fact(
         type=FactType.STRING,
@@ -35,9 +40,17 @@ FACTS: dict[str, Fact] = {
         source=_KEYS,
         unknown_when="it is a root key: the credential report has no ids",
     ),
-    "key.active": Fact(type=FactType.BOOL, meaning="the status is Active", source=_KEYS),
+    "key.active": Fact(
+        type=FactType.BOOL,
+        meaning="the status is Active",
+        source=_KEYS,
+        unknown_when=_NO_STATUS,
+    ),
     "key.status": Fact(
-        type=FactType.STRING, meaning='"Active", "Inactive" or "Expired"', source=_KEYS
+        type=FactType.STRING,
+        meaning='"Active", "Inactive" or "Expired"',
+        source=_KEYS,
+        unknown_when=_NO_STATUS,
     ),
     "key.created": Fact(
         type=FactType.TIMESTAMP, meaning="creation", source=_KEYS, unknown_when=_ROOT_DATE
@@ -62,7 +75,7 @@ FACTS: dict[str, Fact] = {
     ),
     "key.last_used.state": Fact(
         type=FactType.STRING,
-        meaning='"used" or "never"',
+        meaning='"used" or "never": no use since AWS began to record them (2015-04-22)',
         source=_USE,
         unknown_when=_USE_UNKNOWN,
     ),
@@ -141,7 +154,10 @@ FACTS: dict[str, Fact] = {
         unknown_when=_DETAILS_UNKNOWN,
     ),
     "user.active_keys": Fact(
-        type=FactType.INT, meaning="number of the user's active keys", source=_KEYS
+        type=FactType.INT,
+        meaning="number of the user's active keys",
+        source=_KEYS,
+        unknown_when=_NO_STATUS,
     ),
     "user.quarantined": Fact(
         type=FactType.BOOL,

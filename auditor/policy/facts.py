@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
-from auditor.model.access_key import AccessKey, NeverUsed, Used
+from auditor.model.access_key import AccessKey, KeyStatus, NeverUsed, Used
 from auditor.model.account import Account
 from auditor.model.identity import Identity
 from auditor.model.inventory import UserInventory
@@ -27,7 +27,8 @@ class Case:
     partition: str
     identity: Identity
     key: AccessKey
-    active_keys: int
+    active_keys: int | None
+    """None where the status of one of them is not known."""
     newest: bool | None
     """Of the user's active keys the one created last; of two at once the greater id. None where
     there are several and one of them, a root key, has no date."""
@@ -60,7 +61,8 @@ def facts_of_keys(
 def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Case]:
     """Yield one case per key of the user, in the inventory's order."""
     active = [key for key in user.keys if key.active]
-    dated = len(active) == 1 or all(key.created_at is not None for key in active)
+    known = all(key.status is not KeyStatus.UNKNOWN for key in user.keys)
+    dated = known and (len(active) == 1 or all(key.created_at is not None for key in active))
     newest = max(active, key=_seniority, default=None)
     for key in user.keys:
         yield Case(
@@ -68,8 +70,8 @@ def cases(account: Account, partition: str, user: UserInventory) -> Iterator[Cas
             partition=partition,
             identity=user.identity,
             key=key,
-            active_keys=len(active),
-            newest=key is newest if dated or not key.active else None,
+            active_keys=len(active) if known else None,
+            newest=key is newest if dated or _surely_inactive(key) else None,
         )
 
 
@@ -139,11 +141,12 @@ def shared_values(account: Account, partition: str, identity: Identity, now: dat
 def key_values(case: Case, now: datetime) -> Values:
     """Return the known facts about one key."""
     key, use = case.key, case.key.last_use
-    values: Values = {
-        "key.active": key.active,
-        "key.status": key.status.value,
-        "user.active_keys": case.active_keys,
-    }
+    values: Values = {}
+    if key.status is not KeyStatus.UNKNOWN:
+        values["key.active"] = key.active
+        values["key.status"] = key.status.value
+    if case.active_keys is not None:
+        values["user.active_keys"] = case.active_keys
     if key.id is not None:
         values["key.id"] = key.id
     if key.created_at is not None:
@@ -172,8 +175,8 @@ def key_values(case: Case, now: datetime) -> Values:
 def why_unknown(fact: str, case: Case) -> Unknown | None:
     """Return why a fact could not be bound; None where it has no value by its nature."""
     identity, use = case.identity, case.key.last_use
-    if fact in _ROOT_DATES and identity.root:
-        return Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
+    if fact in _STATUS or (fact in _ROOT_DATES and identity.root):
+        return _why_no_status(case)
     if isinstance(use, Unknown) and (fact.startswith("key.last_used.") or fact == "key.idle"):
         return use
     if fact == "key.last_used.at":
@@ -184,6 +187,23 @@ def why_unknown(fact: str, case: Case) -> Unknown | None:
         return getattr(case.account, f"{fact.removeprefix('account.')}_unknown") or _not_asked(fact)
     known = getattr(identity, fact.removeprefix("user."), None)
     return known if isinstance(known, Unknown) else _origin(fact)
+
+
+_STATUS = frozenset({"key.active", "key.status", "user.active_keys"})
+"""What is not known where a status is not."""
+
+
+def _why_no_status(case: Case) -> Unknown:
+    use = case.key.last_use
+    if not case.identity.root:
+        return Unknown(operation="iam:ListAccessKeys", code=NOT_IN_ANSWER)
+    if isinstance(use, Unknown):
+        return use
+    return Unknown(operation="iam:GetCredentialReport", code=NOT_IN_ANSWER)
+
+
+def _surely_inactive(key: AccessKey) -> bool:
+    return not key.active and key.status is not KeyStatus.UNKNOWN
 
 
 _ROOT_DATES = frozenset({"key.id", "key.created", "key.age", "key.newest", "user.created"})

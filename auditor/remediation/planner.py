@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from operator import itemgetter
 from typing import TypeAlias
 
-from auditor.model.access_key import AccessKey, AccessKeyId, Used
+from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, Used
 from auditor.model.account import AccountId
 from auditor.model.finding import Remedy, Severity
 from auditor.model.plan import Action, ActionKind, Expected, Held, Plan, Protection
@@ -226,7 +226,9 @@ class _Planner:
     ) -> Action | Held:
         key = proposal.key
         if key.id is None or key.created_at is None:
-            return _held(proposal, kind, because, "only the root user can change its keys")
+            return _held(proposal, kind, because, "no IAM user or role can change a root key")
+        if key.status is KeyStatus.UNKNOWN:
+            return _held(proposal, kind, because, "whether the key is active is not known")
         past = self._history(proposal.account_id, key.id)
         if not proposal.siblings:
             past = replace(past, rotation=None)  # what it made is gone
@@ -300,7 +302,7 @@ class _Planner:
 
 def _instead(proposal: Proposal, remedy: Remedy) -> str:
     if proposal.key.id is None:
-        return "only the root user can change its keys"
+        return "no IAM user or role can change a root key"
     if not proposal.key.active:
         return "the key is inactive already"
     if remedy is Remedy.DELETE:

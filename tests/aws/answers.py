@@ -18,7 +18,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from hypothesis import strategies as st
 
-from auditor.aws.errors import check_answered_by_aws
+from auditor.aws.errors import check_answered_by_aws, failures
 from auditor.aws.fast.connecting import Route
 from auditor.aws.fast.connection import Answer
 from auditor.aws.fast.endpoint import Endpoint
@@ -43,6 +43,22 @@ async def _users(reader: IamReader) -> Any:
     return [list(page) async for page in reader.users()]
 
 
+QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
+
+
+def _each_of(operation: str, listed: str, member: str, **arguments: str | int | list[str]) -> Ask:
+    """Ask for a member of each item on all pages, as the reader does on its way to users."""
+
+    async def ask(reader: Any) -> list[str]:
+        found: list[str] = []
+        async for page in reader.pages(operation, arguments):
+            with failures(f"iam:{operation}"):
+                found += [item[member] for item in page[listed]]
+        return found
+
+    return ask
+
+
 ASKED: Mapping[str, Ask] = {
     "GenerateCredentialReport": lambda reader: reader.generate_credential_report(),
     "GetAccessKeyLastUsed": lambda reader: reader.last_use(AccessKeyId("AKIAIOSFODNN7EXAMPLE")),
@@ -51,7 +67,10 @@ ASKED: Mapping[str, Ask] = {
     "GetCredentialReport": lambda reader: reader.credential_report(slots=True),
     "GetLoginProfile": lambda reader: reader.has_password("amy"),
     "ListAccessKeys": lambda reader: reader.access_keys("amy"),
-    "ListEntitiesForPolicy": lambda reader: reader.quarantined_users(),
+    "ListEntitiesForPolicy": _each_of(
+        "ListEntitiesForPolicy", "PolicyUsers", "UserName", PolicyArn=QUARANTINE
+    ),
+    "ListPolicies": _each_of("ListPolicies", "Policies", "Arn", Scope="AWS", OnlyAttached=True),
     "ListUsers": _users,
 }
 """What a reader is asked for, by the operation that it then calls."""

@@ -6,9 +6,16 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from auditor.aws.authorization_details import allows_everything, digest
 from auditor.model.unknown import Unknown
+from auditor.ports import UserDetails
 
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 LOCAL = "arn:aws:iam::1:policy/local"
+
+
+def read(pages: list[Any], name: str = "amy") -> UserDetails:
+    found = digest(pages)[name]
+    assert not isinstance(found, Unknown)
+    return found
 
 
 def a_document(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def test_administrators_are_found_directly_and_through_groups(
         {"GroupDetailList": groups, "Policies": policies},
     ]
 
-    told = digest(pages)["amy"].admin
+    told = read(pages).admin
 
     assert isinstance(told, Unknown) if admin is None else told is admin
 
@@ -106,6 +113,9 @@ def test_administrators_are_found_directly_and_through_groups(
         ("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantine", True),
         ("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2", True),
         ("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3", True),
+        ("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV4", True),
+        ("arn:aws-us-gov:iam::aws:policy/AWSCompromisedKeyQuarantineV5", True),
+        ("arn:aws-cn:iam::aws:policy/AWSCompromisedKeyQuarantineStrict", True),
         ("arn:aws:iam::1:policy/AWSCompromisedKeyQuarantineV3", False),
         ("arn:aws:iam::aws:policy/ReadOnlyAccess", False),
     ],
@@ -113,7 +123,7 @@ def test_administrators_are_found_directly_and_through_groups(
 def test_a_quarantine_policy_counts_only_where_it_is_awss_own(arn: str, quarantined: bool) -> None:
     page = {"UserDetailList": [a_detail(AttachedManagedPolicies=attached(arn))]}
 
-    assert digest([page])["amy"].quarantined is quarantined
+    assert read([page]).quarantined is quarantined
 
 
 def test_tags_groups_and_policies_are_told() -> None:
@@ -130,8 +140,27 @@ def test_tags_groups_and_policies_are_told() -> None:
         ],
     }
 
-    amy = digest([page])["amy"]
+    amy = read([page])
 
     assert amy.tags == {"team": "a"}
     assert amy.groups == ("ops",)
     assert amy.policies == (LOCAL, "p")
+
+
+@pytest.mark.parametrize(
+    "broken", [{"Tags": [{"Value": "x"}]}, {"GroupList": [None]}, {"UserPolicyList": [{}]}]
+)
+def test_a_user_that_cannot_be_read_costs_no_other_user(broken: dict[str, Any]) -> None:
+    page = {"UserDetailList": [a_detail(**broken), a_detail() | {"UserName": "bob"}]}
+
+    assert isinstance(digest([page])["amy"], Unknown)
+    assert read([page], "bob").admin is False
+
+
+@pytest.mark.parametrize("absent", [{"Tags": None}, {"GroupList": None}, {"UserPolicyList": None}])
+def test_a_list_that_is_null_is_empty(absent: dict[str, Any]) -> None:
+    assert read([{"UserDetailList": [a_detail(**absent)]}]).groups == ()
+
+
+def test_a_tag_without_a_value_has_an_empty_one() -> None:
+    assert read([{"UserDetailList": [a_detail(Tags=[{"Key": "team"}])]}]).tags == {"team": ""}

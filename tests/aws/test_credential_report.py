@@ -98,7 +98,7 @@ def test_a_word_that_is_no_date_of_use_is_unknown_never_never() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"user\namy", b"<html>busy</html>", b"\xff\xfe", f"{HEADER}\namy,arn,yesterday".encode()],
+    [b"", b"user\namy", b"<html>busy</html>", b"\xff\xfe", b"user,arn,user\namy,a,amy"],
 )
 def test_what_is_no_report_is_a_failure(content: bytes) -> None:
     with pytest.raises(AwsFailure, match="MalformedReport"):
@@ -111,3 +111,86 @@ def test_a_root_slot_whose_flag_cannot_be_read_is_unknown_not_inactive(flag: str
 
     assert root is not None
     assert isinstance(root.keys, Unknown)
+
+
+AMY_ARN = "arn:aws:iam::1:user/amy"
+
+
+def a_line(**values: str) -> str:
+    """One row of a user with two keys, with these values in place of good ones."""
+    good = dict.fromkeys(HEADER.split(","), "N/A") | {
+        "user": "amy",
+        "arn": AMY_ARN,
+        "user_creation_time": "2020-01-02T00:00:00Z",
+        "password_enabled": "true",
+        "mfa_active": "true",
+        "access_key_1_active": "true",
+        "access_key_1_last_rotated": "2021-01-02T00:00:00Z",
+        "access_key_1_last_used_date": "2022-01-02T00:00:00Z",
+        "access_key_2_active": "false",
+        "access_key_2_last_rotated": "2021-02-02T00:00:00Z",
+    }
+    return ",".join((good | values).values())
+
+
+@pytest.mark.parametrize("column", [name for name in HEADER.split(",") if "_" in name])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2026-13-45T00:00:00Z", "\N{REPLACEMENT CHARACTER}"]
+)
+def test_an_unreadable_value_costs_itself_alone_and_is_named(column: str, value: str) -> None:
+    dates_and_flags = ("creation_time", "enabled", "active", "rotated", "used_date")
+    bob = a_line(user="bob", arn="arn:aws:iam::1:user/bob")
+    good = report(HEADER, bob, a_line())
+
+    read = report(HEADER, bob, a_line(**{column: value}))
+
+    assert read.users["arn:aws:iam::1:user/bob"] == good.users["arn:aws:iam::1:user/bob"]
+    wanted = column.endswith(dates_and_flags) and not column.startswith("cert_")
+    assert read.unread == ((f"amy: {column}",) if wanted else ())
+    amy, before = read.users[AMY_ARN], good.users[AMY_ARN]
+    if not column.startswith("access_key_"):
+        assert amy.keys == before.keys
+    elif not isinstance(amy.keys, Unknown):
+        assert {key.slot for key in amy.keys if key.active} >= (
+            set() if column == "access_key_1_active" else {1}
+        )
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    plain = "\n".join([HEADER, a_line()])
+
+    assert parse(b"\xef\xbb\xbf" + plain.encode(), NOW) == parse(plain.encode(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2022-01-02T03:04:05", datetime(2022, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2022-01-02T03:04:05-05:00", datetime(2022, 1, 2, 8, 4, 5, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+05:00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59-05:00", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_date_without_a_zone_is_utc_and_none_is_beyond_the_calendar(
+    text: str, instant: datetime
+) -> None:
+    key = keys_of(report(HEADER, a_line(access_key_1_last_used_date=text)).users[AMY_ARN])[0]
+
+    assert isinstance(key.last_use, Used)
+    assert key.last_use.at == instant
+
+
+def test_two_rows_of_one_user_that_differ_tell_nothing_of_it() -> None:
+    read = report(HEADER, a_line(), a_line(mfa_active="false"))
+
+    assert isinstance(read.users[AMY_ARN].mfa, Unknown)
+    assert isinstance(read.users[AMY_ARN].keys, Unknown)
+    assert read.unread == (f"{AMY_ARN}: two rows",)
+
+
+def test_a_column_that_repeats_is_unknown_and_named() -> None:
+    read = report(f"{HEADER},mfa_active", a_line() + ",false")
+
+    assert isinstance(read.users[AMY_ARN].mfa, Unknown)
+    assert read.users[AMY_ARN].password_enabled is True
+    assert read.unread == ("header: mfa_active repeats",)

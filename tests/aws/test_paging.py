@@ -151,3 +151,22 @@ async def test_a_unit_that_is_answered_by_nonsense_is_a_failure(
 async def test_tags_that_are_nonsense_are_a_failure() -> None:
     with pytest.raises(AwsFailure, match="organizations:ListTagsForResource: MalformedAnswer"):
         await organizations(Paged({"Tags": [{"Key": "team"}]})).tags("111111111111")
+
+
+@pytest.mark.parametrize("flag", [{}, {"IsTruncated": False}, {"IsTruncated": None}])
+async def test_a_marker_is_proof_of_more_whatever_the_flag_says(flag: dict[str, Any]) -> None:
+    reader = a_reader(keys("AKIA1", Marker="more", **flag), keys("AKIA2"))
+
+    assert [key.id for key in await reader.access_keys("amy")] == ["AKIA1", "AKIA2"]
+
+
+@pytest.mark.parametrize("version", ["", "V2", "V4", "V5", "V12"])
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+async def test_users_of_every_version_of_the_quarantine_are_found(
+    version: str, partition: str
+) -> None:
+    arn = f"arn:{partition}:iam::aws:policy/AWSCompromisedKeyQuarantine{version}"
+    attached = [{"Arn": f"arn:{partition}:iam::aws:policy/ReadOnlyAccess"}, {"Arn": arn}]
+    reader = a_reader({"Policies": attached}, {"PolicyUsers": [{"UserName": "amy"}]})
+
+    assert await reader.quarantined_users() == frozenset({"amy"})

@@ -10,7 +10,7 @@ from botocore.parsers import ResponseParserError
 from auditor.aws.errors import failures
 from auditor.aws.readers import ClientReader
 from auditor.errors import AwsFailure, FailureKind
-from auditor.model.access_key import AccessKeyId, NeverUsed, Used
+from auditor.model.access_key import AccessKeyId, KeyStatus, NeverUsed, Used
 from tests.aws.connect import some_calls
 from tests.builders import KEY_ID
 
@@ -58,11 +58,59 @@ async def test_an_answer_without_what_it_should_have_is_no_never(answer: Any) ->
         await a_reader(answer).last_use(KEY_ID)
 
 
-async def test_a_status_that_nobody_knows_is_a_failure_of_that_user() -> None:
-    key = {"AccessKeyId": KEY_ID, "Status": "Suspended", "CreateDate": datetime.now(UTC)}
+@pytest.mark.parametrize("status", [{"Status": "Suspended"}, {"Status": None}, {}])
+async def test_a_status_that_nobody_knows_costs_that_status_alone(status: dict[str, Any]) -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    good = {"AccessKeyId": "AKIA2", "Status": "Active", "CreateDate": at}
+    strange = {"AccessKeyId": KEY_ID, "CreateDate": at, **status}
 
-    with pytest.raises(AwsFailure, match="iam:ListAccessKeys: MalformedAnswer"):
-        await a_reader({"AccessKeyMetadata": [key]}).access_keys("amy")
+    keys = await a_reader({"AccessKeyMetadata": [strange, good]}).access_keys("amy")
+
+    assert [key.status for key in keys] == [KeyStatus.UNKNOWN, KeyStatus.ACTIVE]
+
+
+@pytest.mark.parametrize("lacking", ["ServiceName", "Region"])
+async def test_a_date_of_use_counts_without_a_service_or_region(lacking: str) -> None:
+    used = {"ServiceName": "s3", "Region": "eu-west-1", "LastUsedDate": datetime(2026, 1, 2)}  # noqa: DTZ001
+    del used[lacking]
+
+    use = await a_reader(last_used(**used)).last_use(KEY_ID)
+
+    assert isinstance(use, Used)
+    assert use.at == datetime(2026, 1, 2, tzinfo=UTC)  # without a zone it is UTC
+
+
+async def test_a_service_without_a_date_is_no_never() -> None:
+    with pytest.raises(AwsFailure, match="MalformedAnswer"):
+        await a_reader(last_used(ServiceName="s3", Region="us-east-1")).last_use(KEY_ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ask"),
+    [
+        (
+            {
+                "AccessKeyMetadata": [
+                    {
+                        "UserName": "breakglass",
+                        "AccessKeyId": KEY_ID,
+                        "Status": "Active",
+                        "CreateDate": datetime(2026, 1, 2, tzinfo=UTC),
+                    }
+                ]
+            },
+            lambda reader: reader.access_keys("bob"),
+        ),
+        (
+            {"UserName": "breakglass", **last_used(ServiceName="N/A", Region="N/A")},
+            lambda reader: reader.last_use(KEY_ID, user_name="bob"),
+        ),
+        ({"LoginProfile": {"UserName": "breakglass"}}, lambda reader: reader.has_password("bob")),
+    ],
+)
+async def test_an_answer_about_another_user_is_a_failure(answer: Any, ask: Any) -> None:
+    with pytest.raises(AwsFailure, match="AnotherUser"):
+        await ask(a_reader(answer))
 
 
 async def test_a_summary_that_does_not_say_is_no_proof_that_root_has_no_key() -> None:

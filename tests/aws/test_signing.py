@@ -47,6 +47,9 @@ ARGUMENTS: dict[str, st.SearchStrategy[Arguments]] = {
         },
         optional={"Marker": NAME},
     ),
+    "ListPolicies": st.fixed_dictionaries(
+        {"Scope": st.just("AWS"), "OnlyAttached": st.just(True)}, optional={"Marker": NAME}
+    ),
     "ListUsers": st.fixed_dictionaries({"MaxItems": st.just(1000)}, optional={"Marker": NAME}),
 }
 PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)

@@ -90,15 +90,72 @@ async def test_users_start_while_pages_still_come_in() -> None:
     assert order.index("iam:ListAccessKeys") < len(order) - 1 - order[::-1].index("iam:ListUsers")
 
 
+def vanish(iam: FakeIam, name: str, *, then: str | None = None) -> None:
+    """Delete a user between the listing and its keys, or rename it."""
+
+    def fail(operation: str, subject: str) -> None:
+        if (operation, subject) == ("iam:ListAccessKeys", name) and name in iam.keys:
+            keys = iam.keys.pop(name)
+            if then is not None:
+                iam.keys[then] = keys
+                iam.ids[then] = name
+
+    iam.fail = fail
+
+
 async def test_a_user_deleted_between_two_calls_is_no_error() -> None:
     iam = FakeIam({"bob": [a_key()], "eve": []})
-    iam.fail = failing("iam:ListAccessKeys", gone, only="eve")
+    vanish(iam, "eve")
 
     inventory = await read(iam)
 
     assert inventory.outcome is OutcomeKind.AUDITED
     assert [user.identity.name for user in inventory.users] == ["bob"]
     assert inventory.errors == ()
+    assert iam.count("iam:ListUsers") == 2  # once more, to know
+
+
+async def test_a_user_renamed_between_two_calls_is_read_under_its_new_name() -> None:
+    iam = FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
+    vanish(iam, "eve", then="eva")
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert [(user.identity.name, len(user.keys)) for user in inventory.users] == [
+        ("bob", 1),
+        ("eva", 1),
+    ]
+
+
+async def test_a_user_that_is_listed_and_not_known_makes_the_account_partial() -> None:
+    iam = FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
+    iam.fail = failing("iam:ListAccessKeys", gone, only="eve")
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert [error.subject for error in inventory.errors] == ["eve"]
+
+
+async def test_users_are_listed_once_more_for_all_that_are_missing() -> None:
+    iam = FakeIam({f"user-{number}": [] for number in range(5)})
+    iam.fail = failing("iam:ListAccessKeys", gone)
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert iam.count("iam:ListUsers") == 2
+
+
+async def test_a_vanished_user_with_active_keys_in_the_report_makes_the_account_partial() -> None:
+    iam = FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
+    vanish(iam, "eve")
+
+    inventory = await read(iam, from_report=True)
+
+    assert inventory.outcome is OutcomeKind.PARTIAL
+    assert [error.subject for error in inventory.errors] == ["eve"]
 
 
 async def test_a_user_whose_keys_are_denied_makes_the_account_partial() -> None:
@@ -215,20 +272,96 @@ async def test_the_root_users_keys_come_from_the_credential_report() -> None:
     assert inventory.root_keys_unknown is None
 
 
-@pytest.mark.parametrize(("root_keys", "known"), [((), True), ((a_key(),), False)])
-async def test_without_the_report_the_summary_tells_whether_root_has_no_key(
-    root_keys: tuple[object, ...], known: bool
+@pytest.mark.parametrize("present", [False, True])
+async def test_without_the_report_the_summary_tells_whether_root_has_a_key(present: bool) -> None:
+    iam = FakeIam({"bob": []}, root_keys_now=present)
+    iam.fail = failing("iam:GetCredentialReport", denied)
+
+    inventory = await read(iam)
+
+    root = [key.status for user in inventory.users if user.identity.root for key in user.keys]
+    assert inventory.outcome is OutcomeKind.AUDITED
+    assert root == ([KeyStatus.UNKNOWN] if present else [])
+    assert (inventory.root_keys_unknown is None) is not present
+    assert inventory.credential_report_at is None
+
+
+@pytest.mark.parametrize("failure", [denied, unavailable, throttled])
+@pytest.mark.parametrize("operation", ["iam:GenerateCredentialReport", "iam:GetCredentialReport"])
+async def test_the_summary_is_asked_whatever_became_of_the_report(
+    operation: str, failure: Callable[[str], AwsFailure]
 ) -> None:
-    iam = FakeIam({"bob": []}, root_keys=root_keys)  # type: ignore[arg-type]
+    iam = FakeIam({"bob": []}, root_keys_now=True)
+    iam.fail = failing(operation, failure)
+
+    inventory = await read(iam)
+
+    assert iam.count("iam:GetAccountSummary") == 1
+    assert any(user.identity.root for user in inventory.users)
+
+
+async def test_an_existing_report_is_read_where_generating_one_is_denied() -> None:
+    iam = FakeIam({"bob": []})
     iam.fail = failing("iam:GenerateCredentialReport", denied)
 
     inventory = await read(iam)
 
-    unknown = Unknown(operation="iam:GenerateCredentialReport", code="AccessDenied")
-    assert inventory.outcome is OutcomeKind.AUDITED
-    assert inventory.root_keys_unknown == (None if known else unknown)
-    assert inventory.users[0].identity.password_enabled == unknown
+    assert inventory.credential_report_at is not None
+    assert inventory.users[0].identity.mfa is False
+    assert [error.operation for error in inventory.errors] == ["iam:GenerateCredentialReport"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("iam:GenerateCredentialReport", "LimitExceeded"),
+        ("iam:GenerateCredentialReport", "LimitExceededException"),
+        ("iam:GetCredentialReport", "ReportInProgress"),
+        ("iam:GetCredentialReport", "ReportExpired"),
+        ("iam:GetCredentialReport", "ReportNotPresent"),
+        ("iam:GetCredentialReport", "CredentialReportNotReadyException"),
+        ("iam:GetCredentialReport", "CredentialReportExpiredException"),
+        ("iam:GetCredentialReport", "CredentialReportNotPresentException"),
+    ],
+)
+async def test_every_passing_state_of_the_report_is_waited_for_and_not_for_ever(
+    operation: str, code: str
+) -> None:
+    def not_yet(_: str) -> AwsFailure:
+        return AwsFailure(operation=operation, code=code, message="-", kind=FailureKind.OTHER)
+
+    clock, iam = FakeClock(), FakeIam({"bob": []})
+
+    def fail(called: str, subject: str) -> None:
+        if called == operation and iam.count(operation) < 3:
+            raise not_yet(operation)
+        if called == "iam:GetCredentialReport" and iam.count("iam:GenerateCredentialReport") < 3:
+            raise AwsFailure(
+                operation=called, code="ReportNotPresent", message="-", kind=FailureKind.OTHER
+            )
+
+    iam.fail = fail
+    inventory = await read(iam, clock=clock)
+
+    assert inventory.credential_report_at is not None
+    assert inventory.errors == ()
+
+    clock, iam = FakeClock(), FakeIam({"bob": []})
+
+    def fail_always(called: str, subject: str) -> None:
+        if called == operation:
+            raise not_yet(operation)
+        if called == "iam:GetCredentialReport":
+            raise AwsFailure(
+                operation=called, code="ReportNotPresent", message="-", kind=FailureKind.OTHER
+            )
+
+    iam.fail = fail_always
+    inventory = await read(iam, clock=clock)
+
+    assert 0 < sum(clock.slept) < 90
     assert inventory.credential_report_at is None
+    assert inventory.outcome is OutcomeKind.AUDITED
 
 
 async def test_without_report_and_summary_it_is_not_known_whether_root_has_keys() -> None:
@@ -385,7 +518,7 @@ async def test_a_user_newer_than_the_report_is_read_live() -> None:
 
 
 async def test_without_a_report_all_is_read_live() -> None:
-    inventory, iam = await by_report(fail=failing("iam:GenerateCredentialReport", denied))
+    inventory, iam = await by_report(fail=failing("iam:GetCredentialReport", denied))
 
     assert inventory.users[0].keys == (OLD, NEW)
     assert iam.count("iam:ListAccessKeys") == 2

@@ -475,7 +475,7 @@ def test_a_plan_is_shown_with_its_outcomes_and_what_is_held(
         "access_key_id": None,
         "kind": "rotate",
         "because": ["key-too-old"],
-        "reason": "only the root user can change its keys",
+        "reason": "no IAM user or role can change a root key",
     }
     plan = a_plan(
         actions=[
@@ -494,7 +494,7 @@ def test_a_plan_is_shown_with_its_outcomes_and_what_is_held(
     assert "drifted" in words
     assert "it is Inactive now" in words
     assert "applied, undone since" in words
-    assert "root<b> — rotate key-too-old only the root user can change its keys" in words
+    assert "root<b> — rotate key-too-old no IAM user or role can change a root key" in words
 
 
 def test_a_plan_that_is_only_to_be_looked_at_says_so(

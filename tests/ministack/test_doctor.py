@@ -42,7 +42,7 @@ def test_a_role_with_the_least_policy_lacks_nothing(run: Run, estate: Estate) ->
     ran = doctor(run, estate)
 
     assert (ran.code, ran.stderr) == (0, "")
-    assert "9 of 9" in ran.stdout
+    assert "10 of 10" in ran.stdout
     assert ran.stdout.endswith("Nothing is missing.\n")
 
 
@@ -105,7 +105,7 @@ def test_one_account_of_two_is_incomplete_and_the_other_is_still_told(
     ran = doctor(run, estate, accounts=f"{estate.member_id},399999999999")
 
     assert ran.code == 3
-    assert "9 of 9" in ran.stdout
+    assert "10 of 10" in ran.stdout
     assert "399999999999: sts:AssumeRole is missing" in ran.stdout
 
 
@@ -122,7 +122,7 @@ def test_an_organization_that_can_not_be_read_is_told_operation_by_operation(
     lines = [line for line in ran.stdout.splitlines() if line.startswith("organization: ")]
     assert {line.split()[1] for line in lines} == {f"organizations:{name}" for name in needed}
     assert all(json.loads(line[line.index("{") :]) for line in lines)
-    assert "9 of 9" in ran.stdout
+    assert "10 of 10" in ran.stdout
 
 
 def test_an_organization_that_can_be_read_is_examined(run: Run, estate: Estate) -> None:

@@ -50,7 +50,9 @@ def a_random_user(chance: random.Random) -> UserInventory:
         age = a_span(chance) if together is None else together
         key = replace(
             a_key(f"AKIA{chance.randrange(10**6):06}", last_use=a_use(chance, age)),
-            status=chance.choices(tuple(KeyStatus), (6, 3, 1))[0],
+            status=chance.choices(
+                (KeyStatus.ACTIVE, KeyStatus.INACTIVE, KeyStatus.EXPIRED), (6, 3, 1)
+            )[0],
             created_at=NOW - age,
         )
         if root:

@@ -255,7 +255,7 @@ def test_a_root_key_is_held() -> None:
     )
 
     assert reasons(planned(a_proposal(because("deactivate"), key=root))) == [
-        "only the root user can change its keys"
+        "no IAM user or role can change a root key"
     ]
 
 

@@ -149,7 +149,7 @@ def test_beyond_the_limit_the_whole_action_is_held() -> None:
 
 
 def test_a_key_without_id_or_date_is_the_root_users_alone() -> None:
-    told = "only the root user can change its keys"
+    told = "no IAM user or role can change a root key"
     without_id = planned(a_proposal(because("deactivate"), key=replace(OLD, id=None)))
     without_date = planned(a_proposal(because("deactivate"), key=replace(OLD, created_at=None)))
 
@@ -162,7 +162,7 @@ def test_what_is_wanted_of_a_root_key_besides_is_held_for_the_same_reason() -> N
 
     made = planned(a_proposal(because("deactivate"), because("rotate"), key=root))
 
-    assert {held.reason for held in made.held} == {"only the root user can change its keys"}
+    assert {held.reason for held in made.held} == {"no IAM user or role can change a root key"}
 
 
 def test_an_old_key_used_a_week_ago_to_the_second_may_be_retired() -> None:

@@ -103,6 +103,8 @@ def form(operation: str, arguments: Arguments) -> bytes:
     for name, value in arguments.items():
         if isinstance(value, list):
             fields += [f"{name}.member.{at}={quote_plus(each)}" for at, each in enumerate(value, 1)]
+        elif isinstance(value, bool):
+            fields.append(f"{name}={str(value).lower()}")
         elif isinstance(value, int):
             fields.append(f"{name}={value}")
         elif len(value) < _SHORTEST.get(name, 0):

@@ -185,24 +185,35 @@ _POLICY = Struct(
         "PolicyVersionList": Items(_POLICY_VERSION),
     }
 )
+_LISTED_POLICY = Struct(
+    {
+        "Arn": _TEXT,
+        "AttachmentCount": _NUMBER,
+        "PermissionsBoundaryUsageCount": _NUMBER,
+        "CreateDate": _MOMENT,
+        "UpdateDate": _MOMENT,
+    }
+)
 _USER = Struct(
     {
         "Path": _TEXT,
         "UserName": _TEXT,
+        "UserId": _TEXT,
         "Arn": _TEXT,
         "CreateDate": _MOMENT,
         "PasswordLastUsed": _MOMENT,
     }
 )
-_KEY = Struct({"AccessKeyId": _TEXT, "Status": _TEXT, "CreateDate": _MOMENT})
+_KEY = Struct({"UserName": _TEXT, "AccessKeyId": _TEXT, "Status": _TEXT, "CreateDate": _MOMENT})
 
 RESULTS: Mapping[str, Struct] = {
     "GenerateCredentialReport": Struct({"State": _TEXT}),
     "GetAccessKeyLastUsed": Struct(
         {
+            "UserName": _TEXT,
             "AccessKeyLastUsed": Struct(
                 {"LastUsedDate": _MOMENT, "ServiceName": _TEXT, "Region": _TEXT}
-            )
+            ),
         }
     ),
     "GetAccountAuthorizationDetails": Struct(
@@ -215,9 +226,10 @@ RESULTS: Mapping[str, Struct] = {
     ),
     "GetAccountSummary": Struct({"SummaryMap": Entries()}),
     "GetCredentialReport": Struct({"Content": _BLOB, "GeneratedTime": _MOMENT}),
-    "GetLoginProfile": Struct({"LoginProfile": Struct({"CreateDate": _MOMENT})}),
+    "GetLoginProfile": Struct({"LoginProfile": Struct({"UserName": _TEXT, "CreateDate": _MOMENT})}),
     "ListAccessKeys": Struct({"AccessKeyMetadata": Items(_KEY), **_PAGED}),
     "ListEntitiesForPolicy": Struct({"PolicyUsers": Items(Struct({"UserName": _TEXT})), **_PAGED}),
+    "ListPolicies": Struct({"Policies": Items(_LISTED_POLICY), **_PAGED}),
     "ListUsers": Struct({"Users": Items(_USER), **_PAGED}),
 }
 """What is read of each operation's result; no operation that is not here can be sent."""

@@ -105,6 +105,21 @@ def list_entities_for_policy(call: Call, _: World) -> Mapping[str, Any]:
     return result | more
 
 
+def list_policies(call: Call, _: World) -> Mapping[str, Any]:
+    """Pages; `Scope` and `OnlyAttached` honoured."""
+    iam = backend("iam", call.request.account_id)
+    scope = call.params.get("Scope", "All")
+    found = [
+        policy
+        for of_aws, kind in ((True, "AWS"), (False, "Local"))
+        if scope in {"All", kind}
+        for policy in _policies(iam, of_aws=of_aws)
+        if policy.attachment_count or call.params.get("OnlyAttached") != "true"
+    ]
+    page, more = iam_page(by_name(found), call)
+    return {"Policies": [_listed_policy(policy) for policy in page], **more}
+
+
 def get_account_summary(call: Call, world: World) -> None:
     """Let moto answer, told whether the root user has keys, and that it has MFA."""
     summary = backend("iam", call.request.account_id).account_summary
@@ -123,6 +138,11 @@ def _policies(iam: Any, *, of_aws: bool) -> list[Any]:
         for arn, policy in iam.managed_policies.items()
         if (":iam::aws:policy/" in arn) == of_aws and (policy.attachment_count or not of_aws)
     ]
+
+
+def _listed_policy(policy: Any) -> Mapping[str, Any]:
+    detail = _policy_detail(policy)
+    return {name: value for name, value in detail.items() if name != "PolicyVersionList"}
 
 
 def _entity(kind: str, entity: Any) -> dict[str, Any]:
