@@ -90,6 +90,11 @@ TRANSPORT_CODES = frozenset(
 )
 THROTTLE_CODES = frozenset(_KINDS[FailureKind.THROTTLED])
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+# Calls whose request has a secret in it: whoever refuses one may repeat it, in the message, in
+# place of the code, or as the value of a parameter that is wrong.
+_SENDS_SECRET = frozenset({"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"})
+_PLAIN_CODE = re.compile(r"[A-Z][A-Za-z]{2,63}")
+_NOT_KEPT = "the message is not kept: it may repeat the secret that was sent"
 
 
 class AnsweredFailure(AwsFailure):
@@ -106,6 +111,9 @@ class AnsweredFailure(AwsFailure):
     ) -> None:
         """Take what the answer says: any text, or nothing; `retry_after` is the HTTP header."""
         code = str(code or "Unknown")[:_LONGEST]
+        if operation in _SENDS_SECRET:
+            code = code if _PLAIN_CODE.fullmatch(code) else "Unknown"
+            message = _NOT_KEPT
         super().__init__(
             operation=operation,
             code=code,
@@ -244,9 +252,8 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _sdk_failure(operation: str, error: BotoCoreError, kind: FailureKind) -> AwsFailure:
-    return AwsFailure(
-        operation=operation, code=type(error).__name__, message=first_line(str(error)), kind=kind
-    )
+    message = _NOT_KEPT if operation in _SENDS_SECRET else first_line(str(error))
+    return AwsFailure(operation=operation, code=type(error).__name__, message=message, kind=kind)
 
 
 def first_line(message: str) -> str:

@@ -104,7 +104,11 @@ class Secrets:
     async def _call(self, operation: str, **arguments: object) -> Mapping[str, Any]:
         method = getattr(self._client, xform_name(operation))
         send: Callable[[], Awaitable[Mapping[str, Any]]] = partial(method, **arguments)
-        return await self._calls.call(f"secretsmanager:{operation}", send)
+        try:
+            return await self._calls.call(f"secretsmanager:{operation}", send)
+        except AwsFailure as failure:
+            failure.__context__ = None  # the SDK's own error, with what may repeat the secret
+            raise
 
 
 class OpenSecrets(Protocol):

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import ParamValidationError
 from moto.secretsmanager.models import secretsmanager_backends
 
+from auditor.aws.errors import failures
 from auditor.aws.permissions import SECRET_ACTIONS, secret_grant
 from auditor.aws.secrets import TAG, SecretsManagerSink, secret_name
 from auditor.aws.session import Aws, ForbiddenActionError
@@ -328,3 +330,45 @@ async def test_a_secret_that_is_about_to_be_deleted_is_refused(
         )
         with pytest.raises(AuditError, match="scheduled for deletion"):
             await sink.check(owner)
+
+
+@pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(status=400, code="InvalidRequestException", message=f"value {SECRET} is bad"),
+        Response(status=400, code=SECRET, message="no"),
+        Response(status=500, code="InternalServiceError", message=SECRET),
+        Response(status=403, code=f"Access {SECRET}", message=""),
+    ],
+    ids=["in the message", "as the code", "of a server's error", "in the code"],
+)
+async def test_an_error_that_repeats_the_secret_is_told_without_it(
+    emulator: Emulator, estate: Estate, operation: str, answer: Response
+) -> None:
+    def repeat(request: Request) -> Response | None:
+        return answer if request.operation == operation else None
+
+    aws, owner = a_writing_aws(emulator), owner_of(estate)
+    sink = SecretsManagerSink(aws.open_secrets)
+
+    async with aws.connect():
+        if operation == "PutSecretValue":
+            await sink.put(owner, a_new_key(OTHER_KEY, secret="another"))
+        emulator.hooks.append(repeat)
+        with pytest.raises(AwsFailure) as caught:
+            await sink.put(owner, a_new_key())
+
+    failure = caught.value
+    told = f"{failure!r} {failure.__dict__} {failure.args} {failure.__context__!r}"
+    assert operation in told
+    assert SECRET not in told
+
+
+async def test_a_parameter_that_the_sdk_refuses_is_told_without_its_value() -> None:
+    refused = ParamValidationError(report=f"SecretString, value: {SECRET}")
+
+    with pytest.raises(AwsFailure) as caught, failures("secretsmanager:CreateSecret"):
+        raise refused
+
+    assert SECRET not in f"{caught.value!r} {caught.value.__dict__}"
