@@ -250,6 +250,20 @@ class Cloud:
                     key.used = self.now
                     key.note()
 
+    def account_of(self, key_id: str) -> str:
+        """Return the account that a key was ever in."""
+        return next(account.id for account in self.accounts.values() if key_id in account.ever)
+
+    def protected_keys(self) -> set[str]:
+        """Return the ids of keys that must not be touched, by their user's tags or path."""
+        return {
+            key.id
+            for account in self.accounts.values()
+            for user in account.users.values()
+            for key in user.keys
+            if user.protected
+        }
+
     def states(self) -> dict[str, bool]:
         """Return whether each key is active, by its id."""
         return {
