@@ -690,6 +690,8 @@ CHANGES = frozenset({"CreateAccessKey", "DeleteAccessKey", "UpdateAccessKey"})
 
 
 def _use(account: CloudAccount, _: User, key: Key) -> None:
+    if not key.active:  # nobody can
+        return
     account.touched.add(key.id)
     now = datetime.now(UTC).replace(microsecond=0)
     key.used = max(now, key.used or now)
