@@ -112,6 +112,7 @@ class CloudAccount:
     """Names and key ids of whatever came, went or changed since the cloud began."""
     ever: dict[str, tuple[User, Key]] = field(default_factory=dict)
     """Every key that ever was, by id, with its user."""
+    used_meanwhile: set[str] = field(default_factory=set)  # ids of keys, since the cloud began
     root_ever: set[bool] = field(default_factory=set)  # whether the root user had a key, ever
     quarantine: str = QUARANTINES[2]  # what AWS attaches to users whose key has leaked
 
@@ -693,6 +694,7 @@ def _use(account: CloudAccount, _: User, key: Key) -> None:
     if not key.active:  # nobody can
         return
     account.touched.add(key.id)
+    account.used_meanwhile.add(key.id)
     now = datetime.now(UTC).replace(microsecond=0)
     key.used = max(now, key.used or now)
     key.note()

@@ -278,11 +278,11 @@ def _left(
         if states.get(key) and applied.get(key) is ActionKind.DEACTIVATE:
             yield "wrong", f"{key} was restored, which somebody used since and ended again"
     # Used in the very moment that it was deactivated, it looks as if somebody had restored it.
-    touched = {key for account in cloud.accounts.values() for key in account.touched}
+    used = {key for account in cloud.accounts.values() for key in account.used_meanwhile}
     for key, kind in applied.items():
         if kind is not ActionKind.DEACTIVATE:
             if key not in told:
                 yield "claim", f"{key}: an undo does not say that it leaves its {kind}"
-        elif states.get(key) is False and key not in quarantined | touched:
+        elif states.get(key) is False and key not in quarantined | used | cloud.ended_by_others:
             said = last[key].detail if key in last else {}
             yield "wrong", f"{key} was not restored: {said}"

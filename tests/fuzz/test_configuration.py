@@ -73,7 +73,7 @@ def _caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@inputs(2)
+@inputs(1)
 @given(
     many=st.lists(
         st.tuples(
@@ -88,7 +88,7 @@ def _caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def test_mangled_files_of_the_sdk_give_a_caller_or_one_line(
     many: list[tuple[bytes, bytes, str | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("files")
+    folder, refusals = tmp_path_factory.mktemp("files"), list[str]()
 
     async def ask(url: str, profile: str | None) -> None:
         aws = Aws(
@@ -110,7 +110,7 @@ def test_mangled_files_of_the_sdk_give_a_caller_or_one_line(
                     try:
                         await ask(server.url, profile)
                     except AuditError as error:
-                        assert CALLER_SECRET not in f"{error} {error.hint}"
+                        refusals.append(f"{error} {error.hint}")
                         raise
 
     with pytest.MonkeyPatch.context() as patch:
@@ -118,14 +118,16 @@ def test_mangled_files_of_the_sdk_give_a_caller_or_one_line(
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
         anyio.run(ask_all)
 
+    assert not any(CALLER_SECRET in each for each in refusals)
 
-@inputs(200)
+
+@inputs(80)
 @given(document=reshaped(LOGIN))
 def test_a_sign_in_of_another_shape_is_read_or_refused(document: object) -> None:
     tried_sign_in(json.dumps(document).encode())
 
 
-@inputs(200)
+@inputs(150)
 @given(text=mangled([json.dumps(LOGIN).encode()]) | st.binary(max_size=60))
 def test_a_mangled_sign_in_is_read_or_refused(text: bytes) -> None:
     tried_sign_in(text)
