@@ -244,7 +244,7 @@ _CHANGES: Mapping[Fault, Callable[[str], str]] = {
     Fault.MARKER_ALONE: lambda text: re.sub("<IsTruncated>true</IsTruncated>", "", text),
     Fault.MARKER_AT_END: lambda text: text.replace("<IsTruncated>true<", "<IsTruncated>false<"),
     Fault.NEW_STATUS: lambda text: re.sub(r"<Status>\w+<", "<Status>Suspended<", text, count=1),
-    Fault.BARE_USE: lambda text: re.sub("<ServiceName>.*</Region>", "", text),
+    Fault.BARE_USE: lambda text: re.sub("(?<=</LastUsedDate>).*</Region>", "", text),
 }
 
 

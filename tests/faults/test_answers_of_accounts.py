@@ -1,5 +1,6 @@
 """Many faults in one scan, each in an account of its own: what each costs, and nothing else."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -10,10 +11,11 @@ import anyio
 import pytest
 
 from auditor.config import TransportName
+from auditor.model.identity import ROOT_USER_NAME
 from tests.faults.cloud import QUARANTINES, Cloud
 from tests.faults.desk import Desk, Ran, caller_in
 from tests.faults.kinds import REFUSALS, Fault
-from tests.faults.oracle import mistakes, mistakes_of_account
+from tests.faults.oracle import UNKNOWN_STATUS, mistakes, mistakes_of_account
 from tests.faults.server import FaultServer, Rule
 
 ALWAYS = 10**9
@@ -53,7 +55,7 @@ REPORT_STATES = [
     (Fault.REPORT_LIMIT, GENERATE),
     (Fault.IN_PROGRESS, GENERATE),
 ]
-STILL_READ = {Fault.REPORT_LIMIT, Fault.IN_PROGRESS}  # an older report is there, and good
+STILL_READ = {Fault.REPORT_LIMIT}  # an older report is there, and good
 
 CASES = [
     *(
@@ -190,10 +192,12 @@ def test_a_fault_costs_what_it_must_in_its_account_and_nothing_else(
 ) -> None:
     report, account = report_of(scanned), scanned.cloud.accounts[account_of(case)]
     listed = next(each for each in report["accounts"] if each["id"] == account.id)
+    # Of a root key of unknown status nothing can be said; whether it is there is the root rule's.
     unjudged = {
         each["rule_id"]
         for each in report["findings"]
         if each["account_id"] == account.id and each["status"] == "indeterminate"
+        if each["user_name"] != ROOT_USER_NAME or each["rule_id"] in ROOT
     }
 
     assert (account.id, case.operation) in scanned.server.struck_answers
@@ -203,6 +207,20 @@ def test_a_fault_costs_what_it_must_in_its_account_and_nothing_else(
     assert (ROOT & case.indeterminate) <= unjudged
     if case.fault in REFUSALS and case.outcome != AUDITED:
         assert REFUSALS[case.fault].code in {each["code"] for each in listed["errors"]}
+
+
+def test_a_new_status_of_one_key_leaves_the_others_their_own(scanned: Scanned) -> None:
+    [case] = [each for each in CASES if each.fault is Fault.NEW_STATUS]
+    account = scanned.cloud.accounts[account_of(case)]
+    pairs = [user for user in account.users.values() if len(user.keys) == 2]
+    unknown = Counter(
+        each["user_name"]
+        for each in report_of(scanned)["keys"]
+        if each["account_id"] == account.id and each["status"] == UNKNOWN_STATUS
+    )
+
+    assert pairs
+    assert all(unknown[user.name] == 1 for user in pairs)
 
 
 def test_all_of_them_together_make_no_mistake(scanned: Scanned) -> None:
