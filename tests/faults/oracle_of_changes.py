@@ -111,9 +111,13 @@ def mistakes_of_apply(
 
 def _of_protected(cloud: Cloud, before: Moment) -> Iterator[Wrong]:
     """Yield keys of protected users that were changed, made or deleted."""
+    protected = cloud.protected_keys()
     for key, active in cloud.states().items():
-        if key in cloud.protected_keys() and active != before.states.get(key):
-            yield "wrong", f"{key} of a protected user was made, or is {active} now"
+        if key in protected and before.states.get(key, active) != active:
+            yield "wrong", f"{key} of a protected user was changed"
+    for key in {*cloud.made} - {*before.made}:
+        if key in protected:
+            yield "wrong", f"{key} of a protected user was made"
     gone = cloud.deleted.difference(before.deleted)
     for account in cloud.accounts.values():
         for key, (user, _) in account.ever.items():
