@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.faults.cloud import (
     MANAGEMENT,
     PROTECTED_PATH,
     PROTECTED_TAG,
+    Asked,
     Cloud,
     CloudAccount,
     Key,
@@ -67,8 +68,9 @@ class Estate:
             sink=SinkChoice(folder=None),
         )
 
-    async def apply(self, made: Plan) -> Outcome:
-        done = await apply(made, self.desk.store, self.options, clock=self.desk.clock())
+    async def apply(self, made: Plan, *, resume: bool = False) -> Outcome:
+        options = replace(self.options, resume=resume)
+        done = await apply(made, self.desk.store, options, clock=self.desk.clock())
         [outcome] = done.outcomes.values()
         return outcome
 
@@ -164,6 +166,28 @@ async def test_a_vault_that_repeats_the_secret_in_its_error_does_not_get_it_kept
     assert estate.server.struck[Fault.ECHOED] > shape
     assert estate.cloud.states() == {estate.key.id: True}  # the new key went again
     assert not [*secrets_in(estate.desk.folder, estate.cloud.said, ear.heard)]
+
+
+async def test_a_new_key_that_was_deleted_after_all_is_never_called_a_rotation(
+    estate: Estate,
+) -> None:
+    made = await estate.plan(rotate=True)
+
+    def lose_all(asked: Asked) -> None:  # it is deleted, and nothing can tell
+        if asked.operation == "DeleteAccessKey":
+            estate.server.rules = [Rule(fault=Fault.JSON)]
+
+    estate.server.before = lose_all
+    estate.server.rules = [Rule(fault=Fault.JSON, operations=frozenset({"GetSecretValue"}))]
+    first = await estate.apply(made)
+    estate.server.before, estate.server.rules = lambda _: None, []
+
+    outcome = await estate.apply(made, resume=True)
+
+    assert first.result is Result.UNCLEAR
+    assert estate.cloud.states() == {estate.key.id: True}
+    assert outcome.result is Result.REFUSED
+    assert str(outcome.new_key_id) in outcome.reason
 
 
 async def test_a_secret_that_others_made_is_left_alone_and_no_key_is_made(estate: Estate) -> None:
