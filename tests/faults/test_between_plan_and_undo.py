@@ -146,7 +146,8 @@ async def test_a_key_that_somebody_used_and_ended_again_is_not_restored(estate: 
 
     assert not estate.key.active
     assert not undone.complete
-    reasons = [each.reason for each in (*undone.outcomes.values(), *undone.plan.held)]
+    reasons = [each.reason for each in undone.outcomes.values()]
+    reasons += [each.reason for each in undone.plan.held]
     assert any("--key" in reason for reason in reasons)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -64,12 +63,10 @@ LOGIN = {
 
 
 @pytest.fixture(autouse=True)
-def _caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    with caller_in():
+def _caller() -> Iterator[None]:
+    with caller_in(), pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+            patch.delenv(name)
         yield
 
 
