@@ -70,6 +70,7 @@ class AccountReading:
         self._clock = clock
         self._all_begun = all_begun
         self._users: dict[str, tuple[IamUser, Sequence[AccessKey]]] = {}
+        self._names: dict[str, str] = {}  # of the users above, by UserId
         self._missing: list[tuple[IamUser, AwsFailure]] = []  # listed, and then IAM knew no such
         self._errors: list[ReadError] = []
         self._whole = True
@@ -186,6 +187,11 @@ class AccountReading:
     async def _read_keys_of(self, user: IamUser) -> None:
         slots = self._slots(user)
         keys = await self._read_keys(user, slots) if slots is None or slots else ()
+        if user.id:
+            # Renamed between two pages, a user is listed twice: its keys count once.
+            name = self._names.pop(user.id, user.name)
+            self._users.pop(name, None)
+            self._names[user.id] = user.name
         self._users[user.name] = (user, keys)
         self._tally.keys += len(keys)
         for key in keys:

@@ -128,6 +128,17 @@ async def test_a_user_renamed_between_two_calls_is_read_under_its_new_name() -> 
     ]
 
 
+async def test_a_user_listed_under_two_names_has_its_keys_once() -> None:
+    keys = [a_key("AKIAE")]
+    iam = FakeIam({"bob": [a_key()], "eva": keys, "eve": keys}, ids={"eva": "eve"})
+
+    inventory = await read(iam)
+
+    assert inventory.outcome is OutcomeKind.AUDITED
+    names = [user.identity.name for user in inventory.users if user.keys]
+    assert names in (["bob", "eva"], ["bob", "eve"])
+
+
 async def test_a_user_that_is_listed_and_not_known_makes_the_account_partial() -> None:
     iam = FakeIam({"bob": [a_key()], "eve": [a_key("AKIAE")]})
     iam.fail = failing("iam:ListAccessKeys", gone, only="eve")

@@ -33,7 +33,13 @@ CALLER_KEY = "AKIACALLERCALLERCALL"
 CALLER_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 _ROOT, _UNIT = "r-fa17", "ou-fa17-faultsou"
 _SCOPE = re.compile(r"Credential=([A-Z0-9]+)/[0-9]+/[a-z0-9-]+/([a-z]+)/")
-_QUARANTINE = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
+# AWS numbers them; V4 came in 2026, and the next one must need no change of the tool.
+QUARANTINES = tuple(
+    f"arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantine{version}"
+    for version in ("", "V2", "V3", "V4", "V5")
+)
+PROTECTED_TAG = "break-glass"
+PROTECTED_PATH = "/break-glass/"
 _ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 _DENIED = RefusedError(403, "AccessDenied", "not authorized to perform this")
 _FULL = RefusedError(409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
@@ -77,6 +83,20 @@ class User:
     admin: bool
     quarantined: bool
     keys: list[Key]
+    path: str = "/"
+    tags: dict[str, str] = field(default_factory=dict)
+    id: str = ""  # stays the same when the user is renamed; a user made again has another
+    names: set[str] = field(default_factory=set)  # every name that it ever had
+
+    def __post_init__(self) -> None:
+        self.id = self.id or f"AIDA{self.name}"
+        self.names.add(self.name)
+
+    @property
+    def protected(self) -> bool:
+        """Whether its tags or its path say that its keys must not be touched."""
+        tagged = any(key.casefold() == PROTECTED_TAG for key in self.tags)
+        return tagged or self.path == PROTECTED_PATH
 
 
 @dataclass
@@ -90,15 +110,25 @@ class CloudAccount:
     unit: bool = False
     touched: set[str] = field(default_factory=set)
     """Names and key ids of whatever came, went or changed since the cloud began."""
-    ever: dict[str, tuple[str, Key]] = field(default_factory=dict)
+    ever: dict[str, tuple[User, Key]] = field(default_factory=dict)
     """Every key that ever was, by id, with its user."""
+    used_meanwhile: set[str] = field(default_factory=set)  # ids of keys, since the cloud began
+    root_ever: set[bool] = field(default_factory=set)  # whether the root user had a key, ever
+    quarantine: str = QUARANTINES[2]  # what AWS attaches to users whose key has leaked
+
+    def __post_init__(self) -> None:
+        self.root_ever.add(self.root_key)
 
     @property
     def arn(self) -> str:
         return f"arn:aws:iam::{self.id}"
 
     def keep(self, user: User, key: Key) -> None:
-        self.ever[key.id] = (user.name, key)
+        self.ever[key.id] = (user, key)
+
+    def set_root_key(self, *, present: bool) -> None:
+        self.root_key = present
+        self.root_ever.add(present)
 
 
 @dataclass(frozen=True)
@@ -131,6 +161,7 @@ class Cloud:
         """Keys that requests made, by id."""
         self.deleted: set[str] = set()
         """Ids of the keys that requests deleted."""
+        self.ended_by_others: set[str] = set()  # keys that somebody activated, used and ended again
         self.said: set[str] = {CALLER_SECRET}
         """Every secret of a key or a session that was ever said."""
         self.accounts: dict[str, CloudAccount] = {}
@@ -144,6 +175,7 @@ class Cloud:
             root_key=self._dice.random() < 0.3,
             page=self._dice.randint(2, 5),
             unit=self._dice.random() < 0.5,
+            quarantine=self._dice.choice(QUARANTINES),
         )
         self.accounts[account_id] = account
         for _ in range(users):
@@ -161,6 +193,8 @@ class Cloud:
             quarantined=dice.random() < 0.15,
             keys=[],
         )
+        if dice.random() < 0.1:
+            user.tags = {dice.choice(["Break-Glass", "break-glass", "BREAK-GLASS"]): "yes"}
         account.users[user.name] = user
         account.touched.add(user.name)
         for _ in range(dice.choice([0, 1, 1, 1, 2])):
@@ -217,6 +251,20 @@ class Cloud:
                     key.used = self.now
                     key.note()
 
+    def account_of(self, key_id: str) -> str:
+        """Return the account that a key was ever in."""
+        return next(account.id for account in self.accounts.values() if key_id in account.ever)
+
+    def protected_keys(self) -> set[str]:
+        """Return the ids of keys that must not be touched, by their user's tags or path."""
+        return {
+            key.id
+            for account in self.accounts.values()
+            for user in account.users.values()
+            for key in user.keys
+            if user.protected
+        }
+
     def states(self) -> dict[str, bool]:
         """Return whether each key is active, by its id."""
         return {
@@ -229,28 +277,69 @@ class Cloud:
     def change(self, dice: Random) -> str:
         """Let something happen to the organization; return what."""
         account = dice.choice([*self.accounts.values()])
-        names = sorted(account.users)
-        what = dice.choice(["user comes", "user goes", "key comes", "key goes", "key is used"])
-        if what == "user comes":
-            self.add_user(account)
+        what = dice.choice([*_HAPPENINGS])
+        if what in _OF_ACCOUNT:
+            _OF_ACCOUNT[what](self, account)
             return what
-        if not names:
+        if not account.users:
             return "nothing"
-        user = account.users[dice.choice(names)]
-        if what == "user goes":
-            del account.users[user.name]
-            account.touched |= {user.name, *(key.id for key in user.keys)}
-        elif what == "key comes" and len(user.keys) < 2:
-            self.add_key(account, user)
+        user = account.users[dice.choice(sorted(account.users))]
+        if what in _OF_USER:
+            _OF_USER[what](self, account, user)
         elif user.keys:
-            key = dice.choice(user.keys)
-            account.touched.add(key.id)
-            if what == "key goes":
-                user.keys.remove(key)
-            else:
-                key.used = self.now
-                key.note()
+            _OF_KEY[what](account, user, dice.choice(user.keys))
         return what
+
+    def remove_user(self, account: CloudAccount, user: User) -> None:
+        del account.users[user.name]
+        account.touched |= {user.name, *(key.id for key in user.keys)}
+
+    def rename(self, account: CloudAccount, user: User) -> None:
+        """Give a user another name, as UpdateUser does: id, keys and dates stay."""
+        del account.users[user.name]
+        account.touched.add(user.name)
+        user.name = f"{user.name}-x"  # after the old name, so that a listing comes to it
+        user.names.add(user.name)
+        account.touched.add(user.name)
+        account.users[user.name] = user
+
+    def make_again(self, account: CloudAccount, user: User) -> None:
+        """Delete a user, and make another one with its name and a key."""
+        self.remove_user(account, user)
+        self._serial += 1
+        again = User(
+            name=user.name,
+            created=self.now - timedelta(minutes=1),
+            password=False,
+            admin=False,
+            quarantined=False,
+            keys=[],
+            id=f"AIDA{user.name}{self._serial}",
+        )
+        account.users[again.name] = again
+        self.add_key(account, again)
+
+    def move(self, account: CloudAccount, user: User) -> None:
+        """Put a user under the path that protects it, as UpdateUser does."""
+        user.path = PROTECTED_PATH
+        account.touched.add(user.name)
+
+    def use_and_end(self, account: CloudAccount, key: Key) -> None:
+        """Let somebody activate an inactive key, use it and end it again."""
+        account.touched.add(key.id)
+        self.ended_by_others.add(key.id)
+        key.active = True
+        key.used = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
+        key.note()
+        key.active = False
+        key.note()
+
+    def add_key_to(self, account: CloudAccount, user: User) -> None:
+        if len(user.keys) < 2:
+            self.add_key(account, user)
+
+    def toggle_root_key(self, account: CloudAccount) -> None:
+        account.set_root_key(present=not account.root_key)
 
     # Answers.
 
@@ -261,7 +350,10 @@ class Cloud:
         key, service = (found[1], found[2]) if found else ("", "")
         target = re.search(r"(?i)x-amz-target: *(\S+)", text)
         if target:
-            form: Form = {name: str(value) for name, value in json.loads(body or b"{}").items()}
+            form: Form = {
+                name: value if isinstance(value, str) else json.dumps(value)
+                for name, value in json.loads(body or b"{}").items()
+            }
             operation = target[1].rpartition(".")[2]
         else:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
@@ -370,13 +462,23 @@ def _list_users(cloud: Cloud, account: CloudAccount, form: Form) -> str:
 
 def _user(account: CloudAccount, user: User) -> str:
     return (
-        f"<Path>/</Path><UserName>{user.name}</UserName><UserId>AIDA{user.name}</UserId>"
-        f"<Arn>{account.arn}:user/{user.name}</Arn><CreateDate>{_time(user.created)}</CreateDate>"
+        f"<Path>{user.path}</Path><UserName>{user.name}</UserName><UserId>{user.id}</UserId>"
+        f"<Arn>{_arn(account, user)}</Arn><CreateDate>{_time(user.created)}</CreateDate>"
     )
 
 
+def _arn(account: CloudAccount, user: User) -> str:
+    return f"{account.arn}:user{user.path}{user.name}"
+
+
 def _get_user(cloud: Cloud, account: CloudAccount, form: Form) -> str:
-    return f"<User>{_user(account, cloud.user(account, form))}</User>"
+    user = cloud.user(account, form)
+    return f"<User>{_user(account, user)}{_tags(user)}</User>"
+
+
+def _tags(user: User) -> str:
+    tags = [f"<Key>{key}</Key><Value>{value}</Value>" for key, value in user.tags.items()]
+    return f"<Tags>{members(tags)}</Tags>"
 
 
 def _list_access_keys(cloud: Cloud, account: CloudAccount, form: Form) -> str:
@@ -394,12 +496,12 @@ def _status(key: Key) -> str:
 
 
 def _last_used(_: Cloud, account: CloudAccount, form: Form) -> str:
-    name, key = account.ever.get(form["AccessKeyId"], ("", None))
-    if key is not None and name in account.users and key in account.users[name].keys:
+    user, key = account.ever.get(form["AccessKeyId"], (None, None))
+    if key and user and account.users.get(user.name) is user and key in user.keys:
         at = f"<LastUsedDate>{_time(key.used)}</LastUsedDate>" if key.used else ""
         service = "s3" if key.used else "N/A"
         return (
-            f"<UserName>{name}</UserName><AccessKeyLastUsed>{at}"
+            f"<UserName>{user.name}</UserName><AccessKeyLastUsed>{at}"
             f"<ServiceName>{service}</ServiceName><Region>{service}</Region>"
             "</AccessKeyLastUsed>"
         )
@@ -429,7 +531,7 @@ def _report(_: Cloud, account: CloudAccount, __: Form) -> str:
             for key in user.keys
         ]
         rows.append(
-            f"{user.name},{account.arn}:user/{user.name},{_time(user.created)},"
+            f"{user.name},{_arn(account, user)},{_time(user.created)},"
             f"{str(user.password).lower()},false,{','.join([*slots, _NO_SLOT, _NO_SLOT][:2])}"
         )
     content = b64encode("\n".join(rows).encode()).decode()
@@ -439,15 +541,15 @@ def _report(_: Cloud, account: CloudAccount, __: Form) -> str:
 
 def _details(cloud: Cloud, account: CloudAccount, form: Form) -> str:
     users, end = cloud.page(account, form)
-    listed = [_user(account, user) + _policies(user) for user in users]
+    listed = [_user(account, user) + _policies(account, user) for user in users]
     return f"<UserDetailList>{members(listed)}</UserDetailList><GroupDetailList/><Policies/>{end}"
 
 
-def _policies(user: User) -> str:
-    arns = [*([_ADMIN] if user.admin else []), *([_QUARANTINE] if user.quarantined else [])]
+def _policies(account: CloudAccount, user: User) -> str:
+    arns = [*([_ADMIN] if user.admin else []), *([account.quarantine] if user.quarantined else [])]
     attached = members([f"<PolicyArn>{arn}</PolicyArn>" for arn in arns])
     return (
-        "<UserPolicyList/><GroupList/><Tags/>"
+        f"<UserPolicyList/><GroupList/>{_tags(user)}"
         f"<AttachedManagedPolicies>{attached}</AttachedManagedPolicies>"
     )
 
@@ -467,21 +569,38 @@ def _login_profile(cloud: Cloud, account: CloudAccount, form: Form) -> str:
 
 
 def _entities(_: Cloud, account: CloudAccount, form: Form) -> str:
-    if form["PolicyArn"] != _QUARANTINE:
+    if form["PolicyArn"] not in QUARANTINES:
         raise no_such_entity("policy")
-    users = [f"<UserName>{u.name}</UserName>" for u in account.users.values() if u.quarantined]
+    users = [
+        f"<UserName>{user.name}</UserName><UserId>{user.id}</UserId>"
+        for user in account.users.values()
+        if user.quarantined and form["PolicyArn"] == account.quarantine
+    ]
     return f"<PolicyUsers>{members(users)}</PolicyUsers><IsTruncated>false</IsTruncated>"
 
 
+def _attached_policies(_: Cloud, account: CloudAccount, __: Form) -> str:
+    """List the AWS managed policies that are attached to something."""
+    attached = [_ADMIN] if any(user.admin for user in account.users.values()) else []
+    if any(user.quarantined for user in account.users.values()):
+        attached.append(account.quarantine)
+    listed = members([_policy(arn) for arn in attached])
+    return f"<Policies>{listed}</Policies><IsTruncated>false</IsTruncated>"
+
+
+def _policy(arn: str) -> str:
+    name = arn.rpartition("/")[2]
+    return f"<PolicyName>{name}</PolicyName><PolicyId>ANPA{name}</PolicyId><Arn>{arn}</Arn>"
+
+
 def _user_tags(cloud: Cloud, account: CloudAccount, form: Form) -> str:
-    cloud.user(account, form)
-    return "<Tags/><IsTruncated>false</IsTruncated>"
+    return f"{_tags(cloud.user(account, form))}<IsTruncated>false</IsTruncated>"
 
 
 def _user_policies(cloud: Cloud, account: CloudAccount, form: Form) -> str:
     quarantined = cloud.user(account, form).quarantined
-    name = "AWSCompromisedKeyQuarantineV3"
-    one = f"<PolicyName>{name}</PolicyName><PolicyArn>{_QUARANTINE}</PolicyArn>"
+    name = account.quarantine.rpartition("/")[2]
+    one = f"<PolicyName>{name}</PolicyName><PolicyArn>{account.quarantine}</PolicyArn>"
     attached = members([one] if quarantined else [])
     return f"<AttachedPolicies>{attached}</AttachedPolicies><IsTruncated>false</IsTruncated>"
 
@@ -550,8 +669,9 @@ _IAM: Mapping[str, Callable[[Cloud, CloudAccount, Form], str]] = {
     "GetAccountAuthorizationDetails": _details,
     "GetAccountSummary": _summary,
     "GetLoginProfile": _login_profile,
-    "ListEntitiesForPolicy": _entities,
     "GetUser": _get_user,
+    "ListPolicies": _attached_policies,
+    "ListEntitiesForPolicy": _entities,
     "ListUserTags": _user_tags,
     "ListAttachedUserPolicies": _user_policies,
     "UpdateAccessKey": _update_key,
@@ -568,3 +688,35 @@ _ORGANIZATIONS: Mapping[str, Callable[[Cloud, Form], dict[str, Any]]] = {
 UNIT = _UNIT
 CHANGES = frozenset({"CreateAccessKey", "DeleteAccessKey", "UpdateAccessKey"})
 """What changes keys."""
+
+
+def _use(account: CloudAccount, _: User, key: Key) -> None:
+    if not key.active:  # nobody can
+        return
+    account.touched.add(key.id)
+    account.used_meanwhile.add(key.id)
+    now = datetime.now(UTC).replace(microsecond=0)
+    key.used = max(now, key.used or now)
+    key.note()
+
+
+def _remove_key(account: CloudAccount, user: User, key: Key) -> None:
+    account.touched.add(key.id)
+    user.keys.remove(key)
+
+
+_OF_ACCOUNT: Mapping[str, Callable[[Cloud, CloudAccount], object]] = {
+    "user comes": Cloud.add_user,
+    "root key comes or goes": Cloud.toggle_root_key,
+}
+_OF_USER: Mapping[str, Callable[[Cloud, CloudAccount, User], object]] = {
+    "user goes": Cloud.remove_user,
+    "user is renamed": Cloud.rename,
+    "user is made again": Cloud.make_again,
+    "key comes": Cloud.add_key_to,
+}
+_OF_KEY: Mapping[str, Callable[[CloudAccount, User, Key], object]] = {
+    "key goes": _remove_key,
+    "key is used": _use,
+}
+_HAPPENINGS = (*_OF_ACCOUNT, *_OF_USER, *_OF_KEY)

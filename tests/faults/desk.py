@@ -39,6 +39,7 @@ VARIABLES = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "TZ": "ODD3:30",  # no date may be taken for one of this machine's zone
 }
 
 
@@ -77,17 +78,23 @@ class QuickClock:
 @contextmanager
 def caller_in(environment: Any = os.environ) -> Iterator[None]:
     """Let this process be the caller of the cloud."""
-    before = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+    before = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("AWS_") or name in VARIABLES
+    }
     for name in before:
         del environment[name]
     with tempfile.TemporaryDirectory() as folder:
         environment.update(VARIABLES | {"AWS_CA_BUNDLE": str(_one_authority(Path(folder)))})
+        time.tzset()
         try:
             yield
         finally:
             for name in (*VARIABLES, "AWS_CA_BUNDLE"):
                 environment.pop(name, None)
             environment.update(before)
+            time.tzset()
 
 
 def _one_authority(folder: Path) -> Path:

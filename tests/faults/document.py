@@ -35,6 +35,7 @@ def table(figures: "Figures") -> str:
         "schedules of faults": figures.schedules,
         "runs": ", ".join(f"{n} {name}" for name, n in sorted(figures.runs.items())),
         "actions of plans, and how they ended": _ended(figures.actions),
+        "between plan and apply, or apply and undo": _meanwhile(figures.meanwhile),
         "changes of the organization meanwhile": figures.changes,
         "requests struck by a fault": figures.faults.total(),
         "wrong results": wrong["wrong"],
@@ -43,9 +44,9 @@ def table(figures: "Figures") -> str:
         "tracebacks": wrong["traceback"],
         "stray tasks, sockets or files": wrong["leak"],
         "longest run": f"{figures.longest:.1f} s",
-        "scans interrupted by Ctrl-C, then resumed": figures.interrupted,
+        "scans stopped by Ctrl-C, SIGTERM or SIGHUP, then resumed": figures.interrupted,
         "scans killed (kill -9), then resumed": figures.killed,
-        "longest time to stop after Ctrl-C": f"{figures.longest_stop:.2f} s",
+        "longest time to stop after a signal": f"{figures.longest_stop:.2f} s",
         "bad inputs tried": fuzz.get("inputs", _NOT),
         "of them, ended in a traceback": fuzz.get("tracebacks", _NOT),
         "mutation score": _score(mutation),
@@ -64,6 +65,11 @@ def _ended(actions: Counter[str]) -> str:
         kind, _, result = name.partition(": ")
         kinds.setdefault(kind, []).append(f"{number} {result}")
     return "; ".join(f"{kind}: {', '.join(ended)}" for kind, ended in kinds.items())
+
+
+def _meanwhile(happened: Counter[str]) -> str:
+    """Return what was done between the steps of a run, but for nothing at all."""
+    return ", ".join(f"{n} {what}" for what, n in sorted(happened.items()) if what != "nothing")
 
 
 def _read(result: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.faults.stops import Stops
 
-_COUNTED = ("runs", "codes", "faults", "actions", "wrong")
+_COUNTED = ("runs", "codes", "faults", "actions", "meanwhile", "wrong")
 
 
 @dataclass
@@ -21,6 +21,8 @@ class Figures:
     """Requests that were struck, by fault."""
     actions: Counter[str] = field(default_factory=Counter)
     """Of plans, as they ended: `deactivate: applied`; `retire` is of a rotation's old key."""
+    meanwhile: Counter[str] = field(default_factory=Counter)
+    """What happened between a plan and its apply, or an apply and its undo."""
     changes: int = 0
     """Of the organization, while it was read or changed."""
     schedules: int = 0
@@ -30,7 +32,7 @@ class Figures:
     interrupted: int = 0
     killed: int = 0
     longest_stop: float = 0.0
-    """Seconds from Ctrl-C to the end of the process, at most."""
+    """Seconds from Ctrl-C, SIGTERM or SIGHUP to the end of the process, at most."""
     told: list[str] = field(default_factory=list)
 
     def add(self, other: "Figures") -> None:

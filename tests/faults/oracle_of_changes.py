@@ -83,6 +83,7 @@ def mistakes_of_apply(
 ) -> Iterator[Wrong]:
     """Yield what an apply did beyond its plan, and what the journal says that is not so."""
     kinds: dict[str, ActionKind] = {each.access_key_id: each.kind for each in plan.actions}
+    yield from _of_protected(cloud, before)
     for key, active in cloud.states().items():
         if key not in kinds and before.states.get(key, active) != active:
             yield "wrong", f"{key} was changed and is in no plan"
@@ -106,6 +107,22 @@ def mistakes_of_apply(
             settled=settled,
         )
         yield from _OF_KIND[action.kind](case)
+
+
+def _of_protected(cloud: Cloud, before: Moment) -> Iterator[Wrong]:
+    """Yield keys of protected users that were changed, made or deleted."""
+    protected = cloud.protected_keys()
+    for key, active in cloud.states().items():
+        if key in protected and before.states.get(key, active) != active:
+            yield "wrong", f"{key} of a protected user was changed"
+    for key in {*cloud.made} - {*before.made}:
+        if key in protected:
+            yield "wrong", f"{key} of a protected user was made"
+    gone = cloud.deleted.difference(before.deleted)
+    for account in cloud.accounts.values():
+        for key, (user, _) in account.ever.items():
+            if key in gone and user.protected:
+                yield "wrong", f"{key} of a protected user was deleted"
 
 
 def _of_deactivation(case: Case) -> Iterator[Wrong]:
@@ -261,10 +278,15 @@ def _left(
         if user.quarantined
     }
     states, told = cloud.states(), {each.access_key_id for each in held}
+    for key in cloud.ended_by_others:
+        if states.get(key) and applied.get(key) is ActionKind.DEACTIVATE:
+            yield "wrong", f"{key} was restored, which somebody used since and ended again"
+    # Used in the very moment that it was deactivated, it looks as if somebody had restored it.
+    used = {key for account in cloud.accounts.values() for key in account.used_meanwhile}
     for key, kind in applied.items():
         if kind is not ActionKind.DEACTIVATE:
             if key not in told:
                 yield "claim", f"{key}: an undo does not say that it leaves its {kind}"
-        elif states.get(key) is False and key not in quarantined:
+        elif states.get(key) is False and key not in quarantined | used | cloud.ended_by_others:
             said = last[key].detail if key in last else {}
             yield "wrong", f"{key} was not restored: {said}"

@@ -33,6 +33,21 @@ _WHERE: Mapping[Fault, tuple[str, ...]] = {
     Fault.IN_PROGRESS: ("GenerateCredentialReport",),
     Fault.REPORT_EXPIRED: ("GetCredentialReport",),
     Fault.REPORT_MISSING: ("GetCredentialReport",),
+    Fault.REPORT_NOT_READY: ("GetCredentialReport",),
+    Fault.REPORT_LIMIT: ("GenerateCredentialReport",),
+    Fault.STALE: ("GetCredentialReport",),
+    Fault.SPOILT_VALUE: ("GetCredentialReport",),
+    Fault.BOM: ("GetCredentialReport",),
+    Fault.NO_ZONE: ("ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed", "GetCredentialReport"),
+    Fault.ANOTHERS: ("ListAccessKeys", "GetAccessKeyLastUsed"),
+    Fault.MARKER_ALONE: _PAGED[:-1],
+    Fault.MARKER_AT_END: _PAGED[:-1],
+    Fault.NEW_STATUS: ("ListAccessKeys",),
+    Fault.BARE_USE: ("GetAccessKeyLastUsed",),
+    Fault.PACKED: ("AssumeRole",),
+    Fault.PACKED_LONG: ("AssumeRole",),
+    Fault.REGION_DISABLED: ("AssumeRole",),
+    Fault.ECHOED: ("CreateSecret", "PutSecretValue"),
     Fault.NO_DATES: ("ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed", "AssumeRole"),
     Fault.SUSPENDED: _IAM,
     Fault.TWICE: _IAM,
@@ -45,6 +60,8 @@ _SOON_OVER = frozenset(
         *(Fault.THROTTLED, Fault.TOO_MANY, Fault.ERROR, Fault.UNAVAILABLE, Fault.BARE),
         *(Fault.RESET_BEFORE, Fault.RESET_UNHEARD, Fault.RESET_DURING, Fault.CLOSED),
         *(Fault.CUT_CHUNKS, Fault.EXPIRED),
+        *(Fault.IN_PROGRESS, Fault.REPORT_EXPIRED, Fault.REPORT_MISSING),
+        *(Fault.REPORT_NOT_READY, Fault.REPORT_LIMIT),
     }
 )
 """What must cost nothing, if it strikes once in a while: the call is sent again."""
@@ -93,7 +110,12 @@ class Schedule:
 
 def drawn(dice: Random, cloud: Cloud) -> Schedule:
     """Draw what goes wrong in a scan."""
-    faults = [fault for fault in Fault if fault not in _SELDOM or dice.random() < _SELDOM[fault]]
+    faults = [
+        fault
+        for fault in Fault
+        if fault is not Fault.ECHOED  # no scan sends a secret
+        if fault not in _SELDOM or dice.random() < _SELDOM[fault]
+    ]
     rules = tuple(_rule(dice, dice.choice(faults), cloud) for _ in range(dice.choice([1, 1, 2, 3])))
     changes = {dice.randint(0, 60): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2, 6]))}
     return Schedule(rules=rules, changes=changes)
@@ -102,21 +124,23 @@ def drawn(dice: Random, cloud: Cloud) -> Schedule:
 def drawn_for_changes(dice: Random, kinds: Iterable[ActionKind]) -> Schedule:
     """Draw what goes wrong in an apply or undo of actions of these kinds."""
     operations = [*_READ_AGAIN, *(each for kind in kinds for each in _WRITES[kind])]
-    faults = [
-        fault for fault in Fault if fault not in _WHERE and fault not in {Fault.DRIPS_FOREVER}
-    ]
-    rules = tuple(
-        Rule(
-            fault=dice.choice(faults),
-            operations=frozenset([dice.choice(operations)]),
+    anywhere = [fault for fault in Fault if fault not in {*_WHERE, Fault.DRIPS_FOREVER}]
+    faults = [*anywhere, *(fault for fault in _WHERE if {*_WHERE[fault]} & {*operations})]
+
+    def rule() -> Rule:
+        fault = dice.choice(faults)
+        meant = [each for each in operations if each in _WHERE.get(fault, operations)]
+        return Rule(
+            fault=fault,
+            operations=frozenset([dice.choice(meant)]),
             first=dice.randint(0, 3),
             count=dice.choice([1, 1, 2, 3, 10]),
         )
-        for _ in range(dice.choice([1, 1, 2, 3]))
-    )
+
+    rules = tuple(rule() for _ in range(dice.choice([1, 1, 2, 3])))
     if dice.random() < 0.4:  # nothing gets through for a while, whatever is asked
         outage = Rule(
-            fault=dice.choice(faults), first=dice.randint(0, 15), count=dice.choice([3, 8, 20])
+            fault=dice.choice(anywhere), first=dice.randint(0, 15), count=dice.choice([3, 8, 20])
         )
         rules = (outage, *rules)
     changes = {dice.randint(0, 12): dice.getrandbits(32) for _ in range(dice.choice([0, 0, 2]))}

@@ -5,6 +5,7 @@ match on, how often. What is not struck passes as the cloud says it.
 """
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,8 +17,10 @@ from bench.fake_aws.answers import Answer
 from tests.faults.cloud import Asked, Cloud, refusal
 from tests.faults.delivery import Delivery, deliver
 from tests.faults.kinds import REFUSALS, UNDONE, Fault
+from tests.faults.spoilt_report import older, with_mark, with_one_spoilt, without_zones
 
 _ALWAYS = 10**9
+_ROOM = 250  # characters: enough for a session policy of a few actions
 
 
 @dataclass
@@ -37,10 +40,22 @@ class Rule:
         wanted = asked.operation != "GetCallerIdentity"
         if self.operations is not None:
             wanted = asked.operation in self.operations
-        if not wanted or self.account not in {None, owner(asked)}:
+        if (
+            not wanted
+            or self.account not in {None, owner(asked)}
+            or not _applies(self.fault, asked)
+        ):
             return False
         self.seen += 1
         return self.first < self.seen <= self.first + self.count
+
+
+def _applies(fault: Fault, asked: Asked) -> bool:
+    """Whether a fault has a meaning for a request."""
+    if fault in {Fault.PACKED, Fault.PACKED_LONG}:
+        room = 0 if fault is Fault.PACKED else _ROOM
+        return len(asked.form.get("Policy", "")) > room
+    return fault is not Fault.ECHOED or "SecretString" in asked.form
 
 
 def owner(asked: Asked) -> str:
@@ -65,7 +80,13 @@ class FaultServer:
     """What calls of IAM wait for before they are answered."""
     struck: Counter[Fault] = field(default_factory=Counter)
     struck_accounts: set[str] = field(default_factory=set)
+    struck_answers: set[tuple[str, str]] = field(default_factory=set)
+    """Account and operation of each."""
+    stale_accounts: set[str] = field(default_factory=set)
+    """Accounts whose report was older than their root key, or its end."""
     url: str = ""
+    spoilt: int = 0
+    """Which value of a report is spoilt next."""
     _markers: int = 0
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,6 +97,7 @@ class FaultServer:
             return None
         self.struck[struck[0]] += 1
         self.struck_accounts.add(owner(asked))
+        self.struck_answers.add((owner(asked), asked.operation))
         return struck[0]
 
     async def answer(self, head: bytes, body: bytes, out: asyncio.StreamWriter) -> None:
@@ -100,6 +122,8 @@ class FaultServer:
         await deliver(fault, Delivery(status, text, out, self._over))
 
     def _refusal(self, fault: Fault, asked: Asked) -> Answer:
+        if fault is Fault.ECHOED:
+            return _echoed(asked, self.struck[fault])
         if fault is Fault.UNAVAILABLE:
             return 503, "<html><body>Service Unavailable</body></html>"
         if fault not in REFUSALS:
@@ -112,6 +136,11 @@ class FaultServer:
             return self._paged(fault, text)
         if fault is Fault.OVERLAP:
             return _overlapping(asked, text)
+        if fault is Fault.SPOILT_VALUE:
+            self.spoilt += 1
+            return with_one_spoilt(text, self.spoilt - 1)
+        if fault is Fault.STALE:
+            self.stale_accounts.add(asked.account)
         change = _CHANGES.get(fault)
         return text if change is None else change(text)
 
@@ -190,6 +219,16 @@ def _overlapping(asked: Asked, text: str) -> str:
     return _with_end(text, f"<IsTruncated>true</IsTruncated><Marker>{names[0]}</Marker>")
 
 
+def _echoed(asked: Asked, number: int) -> Answer:
+    """Refuse with a message that has what was to be kept secret in it, in several shapes."""
+    value = asked.form["SecretString"]
+    return [
+        (400, json.dumps({"__type": "InvalidParameterException", "Message": f"Bad: {value}"})),
+        (500, f"<html><body>{value}</body></html>"),
+        (400, json.dumps({"__type": f"DecryptionFailure:{value}", "message": value})),
+    ][number % 3]
+
+
 _PAGINGS = frozenset({Fault.SAME_MARKER, Fault.ENDLESS_SAME, Fault.ENDLESS_EMPTY, Fault.NO_MARKER})
 _CHANGES: Mapping[Fault, Callable[[str], str]] = {
     Fault.CUT: lambda text: text[: len(text) * 2 // 3],
@@ -198,6 +237,14 @@ _CHANGES: Mapping[Fault, Callable[[str], str]] = {
     Fault.JSON: lambda text: "<Accounts/>" if text.startswith("{") else '{"Users": []}',
     Fault.NO_DATES: lambda text: re.sub(r"(Date|Expiration)>[^<]+<", r"\1>soon<", text),
     Fault.IN_PROGRESS: lambda text: text.replace("COMPLETE", "INPROGRESS"),
+    Fault.STALE: older,
+    Fault.BOM: with_mark,
+    Fault.NO_ZONE: without_zones,
+    Fault.ANOTHERS: lambda text: re.sub(r"(?<=<UserName>)[^<]+", "somebody-else", text),
+    Fault.MARKER_ALONE: lambda text: re.sub("<IsTruncated>true</IsTruncated>", "", text),
+    Fault.MARKER_AT_END: lambda text: text.replace("<IsTruncated>true<", "<IsTruncated>false<"),
+    Fault.NEW_STATUS: lambda text: re.sub(r"<Status>\w+<", "<Status>Suspended<", text, count=1),
+    Fault.BARE_USE: lambda text: re.sub("(?<=</LastUsedDate>).*</Region>", "", text),
 }
 
 

@@ -16,6 +16,7 @@ from tests.faults.server import FaultServer
 
 _LAST = 330
 """About as many requests as a whole scan of the cloud makes."""
+_TOLD_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Stops:
     interrupted: int = 0
     killed: int = 0
     longest: float = 0.0
-    """Seconds from Ctrl-C to the end of the process."""
+    """Seconds from Ctrl-C, SIGTERM or SIGHUP to the end of the process."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -68,7 +69,7 @@ class Interrupted:
 
     async def _stop(self, server: FaultServer, command: Command) -> None:
         number = self._dice.randint(50, _LAST)
-        how = self._dice.choice([signal.SIGINT, signal.SIGINT, signal.SIGKILL])
+        how = self._dice.choice([*_TOLD_TO_END, signal.SIGINT, signal.SIGKILL])
         came, sent_at = 0, 0.0
 
         def count(_: Asked) -> None:
@@ -85,12 +86,12 @@ class Interrupted:
         where = f"stopped by {how.name} at request {number}"
         if not sent_at:
             return  # it was done before
-        if how is signal.SIGINT:
+        if how in _TOLD_TO_END:
             self.stops.interrupted += 1
             self.stops.longest = max(self.stops.longest, took)
         else:
             self.stops.killed += 1
-        if code != (130 if how is signal.SIGINT else -signal.SIGKILL) or "Traceback" in told:
+        if code != (130 if how in _TOLD_TO_END else -signal.SIGKILL) or "Traceback" in told:
             self.stops.wrong.append(f"{where}: exit {code}, {told}")
         code, _, told = await command.run(*self._scan, "--resume", "latest")
         if code != 1 or what_was_found(command.report()) != self._whole:

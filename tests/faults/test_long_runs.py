@@ -31,7 +31,7 @@ async def test_a_scan_outlives_its_sessions_many_times(
     cloud = Cloud(11, accounts=3, users=20, least=20, now=datetime.now(UTC))
     cloud.session_calls = 5
     async with FaultServer(cloud).serving() as server:
-        ran = await Desk(tmp_path, server.url, transport=transport).scan()
+        ran = await Desk(tmp_path, server.url, transport=transport).scan(concurrency=3)
 
     assert ran.report is not None
     assert cloud.assumed > 20

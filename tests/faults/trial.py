@@ -12,10 +12,11 @@ from typing import Any
 
 import anyio
 
+from auditor.aws.permissions import SECRET_PREFIX
 from auditor.config import Source, TransportName
 from auditor.errors import AuditError
 from auditor.model.outcome import JournalLine, Result
-from auditor.model.plan import ActionKind, Plan
+from auditor.model.plan import ActionKind, Plan, Protection
 from auditor.remediation.planner import Planning
 from auditor.remediation.rails import Limits
 from auditor.store.journal import SqliteJournal
@@ -27,7 +28,7 @@ from auditor.wiring.remediation import (
     undo,
 )
 from auditor.wiring.sinks import SinkChoice
-from tests.faults.cloud import UNIT, Cloud
+from tests.faults.cloud import PROTECTED_PATH, PROTECTED_TAG, UNIT, Cloud
 from tests.faults.desk import Desk, Ran, open_files, others
 from tests.faults.figures import Figures
 from tests.faults.oracle import mistakes
@@ -65,7 +66,12 @@ class Leave:
 
     @property
     def planning(self) -> Planning:
-        return Planning(only=self.only, allow_delete=self.delete, allow_rotate=self.rotate)
+        return Planning(
+            only=self.only,
+            allow_delete=self.delete,
+            allow_rotate=self.rotate,
+            protection=Protection(patterns=(f"*{PROTECTED_PATH}*",), tag=PROTECTED_TAG),
+        )
 
     @property
     def limits(self) -> Limits:
@@ -149,6 +155,8 @@ class Trial:
             self._check_report(planned)
             if ActionKind.ROTATE in applied.values():
                 await self._retired()
+        for arn in self._cloud.vault.spoilt:
+            self.found("wrong", f"a secret of others was changed: {arn}")
         for place in secrets_in(self._desk.folder, self._cloud.said, self._ear.heard):
             self.found("wrong", f"a secret is in {place}")
 
@@ -179,18 +187,30 @@ class Trial:
     # Scans.
 
     async def _scan(self) -> None:
-        ran = await self._desk.scan(ago=self._dice.choice([timedelta(), _LONG_AGO]))
+        ago = self._dice.choice([timedelta(), _LONG_AGO])
+        ran = await self._desk.scan(ago=ago)
         self.figures.codes[f"{int(ran.code)}"] += 1
         if ran.report is None:
             self._not_scanned(ran)
             return
         out = set() if self._desk.accounts == ("org",) else self._not_in_scope()
-        for kind, what in mistakes(self._cloud, ran.report, ran.code):
+        for kind, what in mistakes(self._cloud, ran.report, ran.code, misled=self._misled()):
             if not any(each in what for each in out):
                 self.found(kind, what)
         complete = ran.report["coverage"]["complete"]
-        if self._schedule.harmless and not self._schedule.changes and not complete:
+        quiet = self._schedule.harmless and not self._schedule.changes
+        # A clock that is behind has keys that were made after it: these can't be judged.
+        if quiet and not ago and not complete:
             self.found("wrong", "incomplete, for what should have cost nothing")
+
+    def _misled(self) -> set[str]:
+        """Accounts that gave an old report, and nothing that says that it is old."""
+        struck = self._server.struck_answers
+        return {
+            account
+            for account in self._server.stale_accounts
+            if (account, "GetAccountSummary") in struck
+        }
 
     def _not_in_scope(self) -> set[str]:
         _, *rest = self._cloud.accounts.values()
@@ -222,6 +242,7 @@ class Trial:
 
     async def _changes(self, made: Plan) -> dict[str, ActionKind]:
         """Apply and resume, at last without faults; return what was changed, and how."""
+        self._meanwhile(made)
         before = Moment.of(self._cloud)
         kinds = sorted({action.kind for action in made.actions})
         self._strike(drawn_for_changes(self._dice, kinds))
@@ -236,7 +257,35 @@ class Trial:
         self._check_applied(made, before, settled=True)
         return self._applied(made)
 
+    def _meanwhile(self, made: Plan) -> None:
+        """Let something happen between the plan and its apply that must hold back an action."""
+        cloud, dice = self._cloud, self._dice
+        action = dice.choice(made.actions)
+        account = cloud.accounts[action.account_id]
+        user = account.users.get(action.user_name)
+        what = dice.choice(["nothing", "nothing", "moved", "a secret of others"])
+        self.figures.meanwhile[what] += 1
+        if what == "moved" and user is not None:
+            cloud.move(account, user)
+        elif what == "a secret of others":
+            for each in made.actions:
+                if each.kind is ActionKind.ROTATE:
+                    cloud.vault.make_foreign(
+                        each.account_id, f"{SECRET_PREFIX}{each.account_id}/{each.user_name}"
+                    )
+                    break
+
+    def _ended_by_others(self, applied: Mapping[str, ActionKind]) -> None:
+        """Let somebody activate a key that the plan deactivated, use it and end it again."""
+        for key_id, kind in applied.items():
+            if kind is ActionKind.DEACTIVATE and self._dice.random() < 0.3:
+                account = self._cloud.accounts[self._cloud.account_of(key_id)]
+                _, key = account.ever[key_id]
+                self._cloud.use_and_end(account, key)
+                self.figures.meanwhile["used and ended by others"] += 1
+
     async def _taken_back(self, made: Plan, applied: Mapping[str, ActionKind]) -> None:
+        self._ended_by_others(applied)
         self._strike(drawn_for_changes(self._dice, [ActionKind.DEACTIVATE]))
         between = Moment.of(self._cloud)
         check = partial(self._check_undone, made, applied, between)

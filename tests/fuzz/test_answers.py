@@ -63,6 +63,40 @@ def test_a_mangled_credential_report_is_read_or_a_failure(content: bytes) -> Non
         credential_report.parse(content, NOW)
 
 
+HEADER, *ROWS = (line.split(",") for line in REPORT.decode().splitlines())
+# Values that a row may have one day, and none that the reader knows.
+ODD = st.sampled_from(["soon", "maybe", "2026-02-30", "TRUE ", "-", "1", "9999-13-01"]) | st.text(
+    st.characters(exclude_characters=',"\r\n\0', exclude_categories=["Cs"]), max_size=8
+)
+
+
+@inputs(150)
+@given(data=st.data())
+def test_an_odd_value_in_a_row_leaves_the_other_row_and_its_own_flags_as_they_are(
+    data: st.DataObject,
+) -> None:
+    good = credential_report.parse(REPORT, NOW)
+    row, column = data.draw(st.integers(0, 1)), data.draw(st.integers(2, len(HEADER) - 1))
+    rows = [list(each) for each in ROWS]
+    rows[row][column] = data.draw(ODD)
+    text = "\n".join(",".join(each) for each in (HEADER, *rows)).encode()
+    with trial("rows of credential reports"):
+        found = credential_report.parse(text, NOW)
+
+    arn = ROWS[1][HEADER.index("arn")]
+    pairs = [(found.root, good.root), (found.users.get(arn), good.users[arn])]
+    spoilt, others = pairs[row], pairs[1 - row]
+    assert others[0] == others[1]
+    assert spoilt[0] is not None
+    assert spoilt[1] is not None
+    if HEADER[column] != "password_enabled":
+        assert spoilt[0].password_enabled == spoilt[1].password_enabled
+    if HEADER[column] != "mfa_active":
+        assert spoilt[0].mfa == spoilt[1].mfa
+    if not HEADER[column].startswith("access_key"):
+        assert spoilt[0].keys == spoilt[1].keys
+
+
 HEADS = [
     http(),
     b"HTTP/1.1 100 Continue\r\n\r\n" + http(),

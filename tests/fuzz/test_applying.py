@@ -60,7 +60,11 @@ class Served:
 
 
 def a_cloud() -> Cloud:
-    return Cloud(7, accounts=3, users=6, least=4, now=NOW)
+    cloud = Cloud(7, accounts=3, users=6, least=4, now=NOW)
+    for account in cloud.accounts.values():
+        for user in account.users.values():
+            user.quarantined = False  # an undo would leave its keys alone
+    return cloud
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,24 @@ def test_a_plan_that_was_changed_is_refused(estate: Estate, data: st.DataObject)
         assert said.code == 2
         assert len(said.err.strip().splitlines()) == 1, said.err
         assert not estate.changes()
+
+
+@inputs(40)
+@given(data=st.data())
+def test_a_name_that_is_not_that_of_a_plan_changes_nothing(
+    estate: Estate, data: st.DataObject
+) -> None:
+    estate.anew("planned")
+    good = estate.plan.id
+    text = data.draw(mangled([good.encode(), b"plan-20261124T120000Z-0a1b2c3d", b"latest"]))
+    name = text.decode("utf-8", "replace").replace("\0", "")  # which no command line can hold
+    if name == good:
+        return
+
+    said = iamaudit("plans", "apply", "--yes", f"--store={estate.store}", "--", name)
+
+    assert said.code == 2, said.err
+    assert not estate.changes()
 
 
 @pytest.mark.parametrize("column", ["holder", "renewed_at"])

@@ -77,6 +77,9 @@ async def resume(
     if Step.STORED in known:
         return made(key_id, str(known[Step.STORED]["secret_in"]), request_id)
     where = await sink.find(owner, key_id)
+    if where is not None and await _is_gone(writer, owner.user_name, key_id):
+        why = f"its secret is in {where}, but the key does not show any more"
+        return await discard(writer, owner, key_id, clock, why)
     if where is not None:
         await record(Step.STORED, {"new_key_id": key_id, "secret_in": where})
         return made(key_id, where, request_id)
