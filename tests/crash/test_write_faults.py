@@ -369,7 +369,7 @@ def _keep_another(account: str, user: str) -> None:
         secret_string='{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "x"}',
         secret_binary=None,
         description=None,
-        tags=[],
+        tags=[{"Key": "iamaudit", "Value": "access-key"}],
         kms_key_id=None,
         client_request_token="t" * 32,
         replica_regions=[],
