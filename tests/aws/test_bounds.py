@@ -7,6 +7,7 @@ import pytest
 from auditor.aws import tls
 from auditor.aws.fast import connection
 from auditor.errors import AwsFailure
+from auditor.model.unknown import Unknown
 from auditor.ports import IamReader
 from tests.aws.wire import http, readers, saying, serving
 
@@ -75,11 +76,19 @@ async def test_a_user_whose_name_aws_would_never_send_is_malformed(body: bytes) 
     assert await codes(body) == ["MalformedAnswer"] * 2
 
 
-@pytest.mark.parametrize("member", ["name", "group", "tag", "arn"])
-async def test_details_with_a_name_aws_would_never_send_are_malformed(member: str) -> None:
+async def test_details_of_a_user_whose_name_aws_would_never_send_are_malformed() -> None:
+    assert await codes(details(name=LONG), of_details=True) == ["MalformedAnswer"] * 2
+
+
+@pytest.mark.parametrize("member", ["group", "tag", "arn"])
+async def test_details_with_a_name_aws_would_never_send_cost_their_user_alone(member: str) -> None:
     body = details(**{member: LONG})
 
-    assert await codes(body, of_details=True) == ["MalformedAnswer"] * 2
+    async with serving(saying(http(body))) as server, readers(server.url) as both:
+        for reader in (both.fast, both.sdk):
+            [found] = (await reader.user_details()).values()
+            assert isinstance(found, Unknown)
+            assert len(repr(found)) < 1000
 
 
 async def test_an_error_code_without_end_is_cut_off() -> None:
