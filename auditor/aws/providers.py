@@ -3,6 +3,7 @@
 The order is the SDK's own. `_Profile` makes the providers of a profile.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
@@ -55,6 +56,9 @@ from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
 
 _REFRESH_WINDOW = 15 * 60
+# Seconds: a person may be signing in meanwhile, in a browser say.
+_LONGEST_PROCESS = 120.0
+_LARGEST_ANSWER = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +236,18 @@ class _Profile(AioProfileProviderBuilder):  # type: ignore[misc]  # likewise
 class _ProcessProvider(AioProcessProvider):  # type: ignore[misc]  # likewise
     """Gets credentials from a command, of whose output nothing is shown: it may be a secret."""
 
-    def __init__(self, profile_name: str, load_config: Any, origin: Origin) -> None:
+    def __init__(
+        self,
+        profile_name: str,
+        load_config: Any,
+        origin: Origin,
+        *,
+        longest: float = _LONGEST_PROCESS,
+    ) -> None:
+        """Give the command up after `longest` seconds."""
         super().__init__(profile_name, load_config)
         self._origin = origin
+        self._longest = longest
 
     async def _retrieve_credentials_using(self, credential_process: str) -> dict[str, Any]:
         try:
@@ -245,12 +258,12 @@ class _ProcessProvider(AioProcessProvider):  # type: ignore[misc]  # likewise
             raise self._failed("there is no command")
         name = command[0]
         try:
-            process = await self._popen(*command, stdout=PIPE, stderr=PIPE)
+            process = await self._popen(*command, stdout=PIPE, stderr=DEVNULL)
         except OSError as error:
             raise self._failed(f"{name} can't be started: {error.strerror}") from None
         except ValueError:
             raise self._failed("its command holds a null byte") from None
-        answer, _ = await process.communicate()
+        answer = await self._answer(name, process)
         if process.returncode != 0:
             raise self._failed(f"{name} failed with exit code {process.returncode}")
         try:
@@ -271,6 +284,22 @@ class _ProcessProvider(AioProcessProvider):  # type: ignore[misc]  # likewise
             "expiry_time": self._time(name, found.get("Expiration")),
             "account_id": self._get_account_id(found),
         }
+
+    async def _answer(self, name: str, process: Any) -> bytes:
+        """Return all that the command printed, and wait for its end, both within bounds."""
+        try:
+            async with asyncio.timeout(self._longest):
+                try:
+                    await process.stdout.readexactly(_LARGEST_ANSWER)
+                except asyncio.IncompleteReadError as whole:
+                    await process.wait()
+                    return whole.partial
+                raise self._failed(f"{name} printed more than any credentials")
+        except TimeoutError:
+            raise self._failed(f"{name} did not end within {self._longest:g} seconds") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
 
     def _time(self, name: str, text: object) -> str | None:
         if text is None:
@@ -332,7 +361,9 @@ class _ContainerProvider(AioContainerProvider):  # type: ignore[misc]  # likewis
 
         async def fetched() -> Any:
             try:
-                return await fetch()
+                found: Mapping[str, Any] = await fetch()
+            except UnicodeDecodeError:
+                raise _no_endpoint(variable, "the answer is not text") from None
             except CredentialRetrievalError as error:
                 said = error.kwargs["error_msg"].partition(" from container metadata:")[0]
                 raise _no_endpoint(variable, first_line(said)) from None
@@ -340,6 +371,14 @@ class _ContainerProvider(AioContainerProvider):  # type: ignore[misc]  # likewis
                 raise _no_endpoint(variable, "only this machine may be asked by it") from None
             except (LookupError, TypeError):
                 raise _no_endpoint(variable, "the answer lacks a part of credentials") from None
+            for part in ("access_key", "secret_key"):
+                if not isinstance(found.get(part), str) or not found[part]:
+                    raise _no_endpoint(variable, "the answer lacks a part of credentials")
+            try:
+                _parse_if_needed(found.get("expiry_time"))
+            except (OverflowError, TypeError, ValueError):
+                raise _no_endpoint(variable, "its Expiration is not a time") from None
+            return found
 
         return fetched
 

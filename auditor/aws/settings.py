@@ -28,6 +28,11 @@ _ONE_WORD = (
     "sso_account_id", "login_session", "aws_access_key_id", "aws_secret_access_key",
     "aws_session_token",
 )  # fmt: skip
+# These have one value, too, which may have any form.
+_ONE_VALUE = (
+    *_ONE_WORD, "credential_process", "web_identity_token_file", "sso_role_name", "ca_bundle",
+    "services", "sso_registration_scopes", "endpoint_url",
+)  # fmt: skip
 # A comment behind one of these is read as a part of it.
 _COMMENTS = (" #", " ;", "\t#", "\t;")
 _CHOICES = {
@@ -54,8 +59,17 @@ def check_settings(session: Any, origin: Origin, *, region_option: str | None) -
     with configured(origin):
         profiles: Mapping[str, Any] = session.full_config["profiles"]
         session.get_scoped_config()
+    sign_ins: Mapping[str, Any] = session.full_config.get("sso_sessions", {})
     for name in role_chain(profiles, origin.profile or "default"):
-        _check_profile(profiles.get(name, {}), origin.of_profile(name))
+        settings, its = profiles.get(name, {}), origin.of_profile(name)
+        _check_profile(settings, its)
+        sign_in = settings.get("sso_session")
+        for setting in _not_one_value(sign_ins.get(sign_in, {})):
+            raise bad_setting(
+                f"{setting} of [sso-session {sign_in}] in {its.config_file} has indented lines"
+                " below it",
+                hint="write its value behind the =",
+            )
     _check_region(session, origin, region_option)
     for name, (setting, variable, _, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
         if convert is int:
@@ -157,7 +171,17 @@ def _check_files(origin: Origin) -> None:
             ) from None
 
 
+def _not_one_value(settings: Mapping[str, Any]) -> list[str]:
+    """Return the settings that the SDK reads as sections of their own, and then fails on."""
+    return [each for each in _ONE_VALUE if isinstance(settings.get(each), Mapping)]
+
+
 def _check_profile(settings: Mapping[str, Any], origin: Origin) -> None:
+    for setting in _not_one_value(settings):
+        raise bad_setting(
+            f"{origin.place(setting)} has indented lines below it",
+            hint="write its value behind the =",
+        )
     for setting in _ONE_WORD:
         value = settings.get(setting)
         if isinstance(value, str) and any(each in value for each in _COMMENTS):

@@ -8,8 +8,10 @@ any size, with whatever entities.
 
 import asyncio
 import os
+from asyncio import sslproto
 from collections.abc import Mapping
 from functools import cache
+from inspect import signature
 from ipaddress import ip_address
 from os import PathLike
 from ssl import SSLContext
@@ -25,6 +27,24 @@ from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get
 from auditor.aws.bounds import LARGEST_ANSWER, check_xml
 from auditor.aws.connection import ANSWER_READ_TIMEOUTS
 from auditor.aws.errors import is_page
+
+
+def _repair_abort() -> None:
+    """Let TLS within TLS fail as any other: CPython 3.11 and 3.12 call `_abort` with an error.
+
+    It takes none there, so that a certificate that is refused behind an https proxy would end in
+    a TypeError, and its reason be lost.
+    """
+    plain = sslproto.SSLProtocol._abort
+    if len(signature(plain).parameters) == 1:
+
+        def abort(protocol: sslproto.SSLProtocol, _: object = None) -> None:
+            plain(protocol)  # type: ignore[call-arg]  # typeshed has the signature of later versions
+
+        sslproto.SSLProtocol._abort = abort  # type: ignore[method-assign,assignment]
+
+
+_repair_abort()
 
 _BEFORE_XML = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """Space, and what tells encodings apart that expat reads unasked."""

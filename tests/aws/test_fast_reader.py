@@ -351,6 +351,26 @@ async def test_a_proxy_of_https_is_gone_through(tmp_path: Path) -> None:
     assert proxy.requests[0].startswith(b"CONNECT localhost:")
 
 
+async def test_a_certificate_that_is_refused_behind_a_proxy_of_https_is_called_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        serving(saying(http()), authority.server("elsewhere.example")) as server,
+        proxying(tls=authority.server("localhost")) as proxy,
+        readers(
+            f"https://localhost:{server.port}",
+            verify=str(authority.bundle),
+            proxies={"https": f"https://localhost:{proxy.port}"},
+            proxies_config={"proxy_ca_bundle": str(authority.bundle)},
+        ) as both,
+    ):
+        for reader in (both.fast, both.sdk):
+            assert await failure_of(reader) == ("SSLError", FailureKind.UNAVAILABLE)
+
+    assert "Traceback" not in capfd.readouterr().err
+
+
 async def test_a_plain_endpoint_is_asked_for_at_the_proxy_by_its_whole_address() -> None:
     async with (
         serving(saying(http())) as proxy,

@@ -124,6 +124,22 @@ BROKEN_PROFILES: Mapping[str, Case] = {
     "a process that prints a list": Case(
         profile=_BY_PROCESS, files=process("[1]"), says=("/get did not print a JSON object",)
     ),
+    "a process that prints without an end": Case(
+        profile="credential_process = yes\n",
+        says=("credential_process of profile PROF", "yes printed more than any credentials"),
+    ),
+    "a process with indented lines below it": Case(
+        profile="credential_process =\n  a = b\n",
+        says=("credential_process of profile PROF", "indented lines"),
+    ),
+    "a sign-in with indented lines below it": Case(
+        profile="sso_start_url =\n  a = b\n",
+        says=("sso_start_url of profile PROF", "indented lines"),
+    ),
+    "a role with indented lines below it": Case(
+        profile="role_arn =\n  a = b\nsource_profile = default\n",
+        says=("role_arn of profile PROF", "indented lines"),
+    ),
     "a process that fails": Case(
         profile=_BY_PROCESS,
         files=process(SECRET, code=7),
