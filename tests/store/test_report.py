@@ -83,10 +83,11 @@ def test_the_summary_adds_up_the_accounts(store: SqliteRunStore) -> None:
         (used(days=2.9), 40.9, (40, 2)),
         (NeverUsed(), 40.9, (40, 40)),
         (DENIED, 40.9, (40, None)),
-        (used(days=-3), -5, (0, 0)),
+        (used(days=-0.5), -1, (0, 0)),
+        (used(days=-3), -5, (None, None)),
     ],
 )
-def test_ages_are_whole_days_and_never_negative(
+def test_ages_are_whole_days_never_negative_and_unknown_where_they_lie_far_ahead(
     last_use: LastUse, days_old: float, ages: tuple[int, int | None], store: SqliteRunStore
 ) -> None:
     key = a_key(days_old=days_old, last_use=last_use)
