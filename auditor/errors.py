@@ -47,6 +47,11 @@ class FailureKind(StrEnum):
     OTHER = "other"
 
 
+# Codes of failures that name no error of AWS's: another answered, or the answer has no code.
+NOT_AWS = "AnswerNotFromAws"
+UNKNOWN_CODE = "Unknown"
+
+
 class AwsFailure(Exception):  # noqa: N818 -- AWS failing us is a value, not an error of ours
     """Raised when AWS refused or failed one call, after the retries."""
 
@@ -58,6 +63,16 @@ class AwsFailure(Exception):  # noqa: N818 -- AWS failing us is a value, not an 
         """AWS's error code, or the name of the transport error."""
         self.message = message
         self.kind = kind
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether AWS itself said no: what was asked for was not done, for certain.
+
+        A proxy that answers in place of AWS may have sent the request on, and an answer without an
+        error code may be that of a request that succeeded.
+        """
+        unnamed = self.code in {NOT_AWS, UNKNOWN_CODE} or self.code.isdigit()
+        return self.kind is not FailureKind.UNAVAILABLE and not unnamed
 
     def __str__(self) -> str:
         return f"{self.operation}: {self.code}: {self.message}"

@@ -3,8 +3,9 @@
 from typing import Any
 
 from auditor.aws.calls import Calls
-from auditor.aws.errors import NOT_AWS, TRANSPORT_CODES, AnsweredFailure, failures
+from auditor.aws.errors import TRANSPORT_CODES, AnsweredFailure, failures
 from auditor.errors import (
+    NOT_AWS,
     AuditError,
     AwsFailure,
     ConfigurationFailure,

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from auditor.errors import AwsFailure, FailureKind
+from auditor.errors import NOT_AWS, UNKNOWN_CODE, AwsFailure, FailureKind
 from auditor.model.unknown import DENIED_CODES
 
 _LONGEST = 300
@@ -66,7 +66,6 @@ _KIND_OF = {code: kind for kind, codes in _KINDS.items() for code in codes}
 _STILL_EXPIRED = "refreshed credentials are still expired"
 """What the SDK raises as a RuntimeError: a process that hands out credentials, say, is stale."""
 MALFORMED = "MalformedAnswer"
-NOT_AWS = "AnswerNotFromAws"
 _FIRST_REFUSAL = 300
 _LOOKED_AT = 4096
 _BEFORE = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
@@ -110,9 +109,9 @@ class AnsweredFailure(AwsFailure):
         retry_after: str | None = None,
     ) -> None:
         """Take what the answer says: any text, or nothing; `retry_after` is the HTTP header."""
-        code = str(code or "Unknown")[:_LONGEST]
+        code = str(code or UNKNOWN_CODE)[:_LONGEST]
         if operation in _SENDS_SECRET:
-            code = code if _PLAIN_CODE.fullmatch(code) else "Unknown"
+            code = code if _PLAIN_CODE.fullmatch(code) else UNKNOWN_CODE
             message = _NOT_KEPT
         super().__init__(
             operation=operation,
@@ -229,7 +228,7 @@ def _failure_of(operation: str, error: BaseException) -> AwsFailure | None:
 
 def _unreadable(operation: str, code: str) -> bool:
     """Whether the message may be an answer cut short that hands out a secret: it has no code."""
-    return _carries_secret(operation) and (code.isdigit() or code == "Unknown")
+    return _carries_secret(operation) and (code.isdigit() or code == UNKNOWN_CODE)
 
 
 def _carries_secret(operation: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditor.errors import AuditError, FailureKind
+from auditor.errors import AuditError, AwsFailure, FailureKind
 from auditor.model.access_key import (
     AccessKey,
     AccessKeyId,
@@ -566,6 +566,30 @@ async def test_an_answer_that_was_lost_after_the_change_is_found_out(
     assert bench.writer.count(operation) == 1
 
 
+# A filter's page, and answers without a code of AWS's: the change may have been made.
+NO_ANSWERS_OF_AWS = [
+    failing("AnswerNotFromAws", FailureKind.OTHER),
+    failing("Unknown", FailureKind.OTHER),
+    failing("400", FailureKind.OTHER),
+]
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS_OF_AWS, ids=lambda answer: answer.code)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_refusal_that_is_not_by_aws_is_not_believed(
+    bench: Bench, kind: str, answer: AwsFailure
+) -> None:
+    action, operation = prepared(bench, kind)
+    bench.writer.before[operation] = deque([answer])
+    lost = await bench.one(action)
+    bench.writer.after[operation] = deque([answer])
+    done = await bench.one(action)
+
+    assert (lost.result, done.result) == (Result.UNCLEAR, Result.APPLIED)
+    assert answer.code in done.reason
+    assert changed(bench, kind)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_that_was_lost_before_the_change_is_made_again(
     bench: Bench, kind: str
@@ -761,8 +785,15 @@ async def test_a_new_key_that_can_be_neither_stored_nor_deleted_is_named(rotatin
     assert ids(rotating) == [KEY_ID]
 
 
-async def test_a_creation_is_never_repeated_where_the_answer_was_lost(rotating: Bench) -> None:
-    rotating.writer.after["iam:CreateAccessKey"] = deque([TIMEOUT])
+@pytest.mark.parametrize(
+    "answer",
+    [TIMEOUT, *NO_ANSWERS_OF_AWS, failing("429", FailureKind.THROTTLED)],
+    ids=lambda answer: answer.code,
+)
+async def test_a_creation_is_never_repeated_where_the_answer_was_lost(
+    rotating: Bench, answer: AwsFailure
+) -> None:
+    rotating.writer.after["iam:CreateAccessKey"] = deque([answer])
 
     outcome = await rotating.one(an_action("rotate"))
 

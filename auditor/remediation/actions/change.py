@@ -43,7 +43,7 @@ async def carry_out(
             if failure.kind is FailureKind.THROTTLED:
                 await clock.sleep(_PAUSE * 2**attempt)
                 continue
-            if failure.kind is not FailureKind.UNAVAILABLE and unsure is None:
+            if failure.is_refusal and unsure is None:
                 return _refused(failure)
             unsure = unsure or failure
             if await shows(change, writer, user_name, key_id, clock, pauses=_SOON):

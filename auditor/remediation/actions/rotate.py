@@ -148,12 +148,11 @@ async def create(
         try:
             return await writer.create_key(owner.user_name)
         except AwsFailure as failure:
-            if failure.kind is FailureKind.THROTTLED:
-                await clock.sleep(_PAUSE * 2**attempt)
-                continue
-            if failure.kind is FailureKind.UNAVAILABLE:
+            if not failure.is_refusal:
                 return await _lost(writer, owner.user_name, {"keys": [key.id for key in keys]})
-            return Outcome(result=Result.REFUSED, reason=str(failure))
+            if failure.kind is not FailureKind.THROTTLED:
+                return Outcome(result=Result.REFUSED, reason=str(failure))
+            await clock.sleep(_PAUSE * 2**attempt)
     return Outcome(result=Result.REFUSED, reason="throttled by AWS, however often it was tried")
 
 
