@@ -39,6 +39,7 @@ READS_TO_WRITE = (
 SECRET_ACTIONS = (
     "secretsmanager:CreateSecret",
     "secretsmanager:DescribeSecret",
+    "secretsmanager:GetResourcePolicy",
     "secretsmanager:GetSecretValue",
     "secretsmanager:PutSecretValue",
     "secretsmanager:TagResource",

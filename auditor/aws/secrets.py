@@ -14,7 +14,8 @@ from botocore import xform_name
 from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import SECRET_PREFIX
-from auditor.errors import AuditError, AwsFailure, FailureKind
+from auditor.aws.secret_place import TAG, SecretPlace, check_place, place_of
+from auditor.errors import AwsFailure, FailureKind
 from auditor.model.access_key import AccessKeyId
 from auditor.model.account import Account
 from auditor.model.stored_secret import content, is_of
@@ -22,9 +23,6 @@ from auditor.ports import CreatedKey, Owner
 
 _LITERAL = frozenset(ascii_letters + digits + "_+.@-")
 _EXISTS, _MISSING = "ResourceExistsException", "ResourceNotFoundException"
-# By this tag a secret is known as one that this tool made: whoever makes a secret chooses its KMS
-# key and its resource policy, and so who can read what is put there later.
-TAG = {"Key": "iamaudit", "Value": "access-key"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +31,6 @@ class StoredSecret:
 
     arn: str
     text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretPlace:
-    """How a secret is kept, whatever is in it."""
-
-    ours: bool
-    """Whether it has the tag of those that this tool made."""
-    kms_key_id: str | None
-    """Id, ARN or alias; None for the key that AWS keeps for Secrets Manager."""
-    deleted: bool
 
 
 class Secrets:
@@ -74,20 +61,17 @@ class Secrets:
             "PutSecretValue", SecretId=name, SecretString=text, ClientRequestToken=token
         )
 
-    async def described(self, name: str) -> SecretPlace | None:
-        """Return how a secret is kept (DescribeSecret); None where there is none."""
+    async def place(self, name: str) -> SecretPlace | None:
+        """Return how a secret is kept (DescribeSecret, GetResourcePolicy); None where none is."""
         try:
             answer = await self._call("DescribeSecret", SecretId=name)
         except AwsFailure as failure:
             if failure.code == _MISSING:
                 return None
             raise
+        policy = await self._call("GetResourcePolicy", SecretId=name)
         with failures("secretsmanager:DescribeSecret"):
-            return SecretPlace(
-                ours=TAG in answer.get("Tags", []),
-                kms_key_id=answer.get("KmsKeyId"),
-                deleted="DeletedDate" in answer,
-            )
+            return place_of(answer, policy.get("ResourcePolicy"))
 
     async def get(self, name: str, *, token: str | None = None) -> StoredSecret | None:
         """Return a version, None meaning the current one; None where there is none."""
@@ -136,28 +120,12 @@ class SecretsManagerSink:
     async def check(self, owner: Owner) -> None:
         """Raise AuditError where there is a secret of the owner's name that is not fit."""
         async with self._open(owner) as secrets:
-            self._check(secret_name(owner), await secrets.described(secret_name(owner)))
+            await self._check(secrets, secret_name(owner))
 
-    def _check(self, name: str, place: SecretPlace | None) -> None:
-        if place is None:
-            return
-        if place.deleted:
-            raise AuditError(
-                f"the secret {name} is scheduled for deletion",
-                hint="restore it, or wait until it is gone",
-            )
-        if not place.ours:
-            tag = f"{TAG['Key']}={TAG['Value']}"
-            raise AuditError(
-                f"the secret {name} was not made by iamaudit: it lacks the tag {tag}",
-                hint="rename it; or look at its KMS key and resource policy, and tag it",
-            )
-        if self._kms_key_id is not None and not _same_key(place.kms_key_id, self._kms_key_id):
-            raise AuditError(
-                f"the secret {name} is encrypted with {place.kms_key_id or 'aws/secretsmanager'},"
-                f" not with {self._kms_key_id}",
-                hint="change the key of the secret, or --kms-key-id",
-            )
+    async def _check(self, secrets: Secrets, name: str) -> None:
+        place = await secrets.place(name)
+        if place is not None:
+            check_place(place, kms_key_id=self._kms_key_id)
 
     async def put(self, owner: Owner, key: CreatedKey) -> str:
         """Store id and secret as the current version, read it back, and return the ARN.
@@ -166,13 +134,13 @@ class SecretsManagerSink:
         """
         name, token, text = secret_name(owner), _token(key.id), _document(owner, key)
         async with self._open(owner) as secrets:
-            self._check(name, await secrets.described(name))
+            await self._check(secrets, name)
             try:
                 await secrets.create(name, text, token=token, kms_key_id=self._kms_key_id)
             except AwsFailure as failure:
                 if failure.code != _EXISTS:
                     raise
-                self._check(name, await secrets.described(name))
+                await self._check(secrets, name)
                 await secrets.put(name, text, token=token)
             stored = await secrets.get(name)
         if stored is None or stored.text != text:
@@ -196,17 +164,6 @@ class SecretsManagerSink:
 
     def _open(self, owner: Owner) -> AbstractAsyncContextManager[Secrets]:
         return self._open_secrets(self._central or owner.account)
-
-
-def _same_key(found: str | None, wanted: str) -> bool:
-    """Whether what AWS says is the KMS key that is wanted: each an id, an alias or an ARN."""
-    if found is None:
-        return wanted.rpartition(":")[2] == "alias/aws/secretsmanager"
-
-    def last(key: str) -> str:
-        return key.rpartition(":")[2].removeprefix("key/")
-
-    return last(found) == last(wanted)
 
 
 def secret_name(owner: Owner) -> str:

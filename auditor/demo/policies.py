@@ -52,6 +52,7 @@ WRITE_ROLE_POLICY = allow(
         "iam:UpdateAccessKey",
         "secretsmanager:CreateSecret",
         "secretsmanager:DescribeSecret",
+        "secretsmanager:GetResourcePolicy",
         "secretsmanager:GetSecretValue",
         "secretsmanager:PutSecretValue",
         "secretsmanager:TagResource",

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ParamValidationError
-from moto.secretsmanager.models import secretsmanager_backends
+from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from auditor.aws.errors import failures
 from auditor.aws.permissions import SECRET_ACTIONS, secret_grant
-from auditor.aws.secrets import TAG, SecretsManagerSink, secret_name
+from auditor.aws.secret_place import TAG
+from auditor.aws.secrets import SecretsManagerSink, secret_name
 from auditor.aws.session import Aws, ForbiddenActionError
 from auditor.demo.emulator import Drop, Emulator, Request, Response
 from auditor.errors import AuditError, AwsFailure, FailureKind
@@ -268,11 +269,26 @@ def test_each_user_has_a_name_that_a_secret_can_have(user_name: str, name: str) 
     assert secret_name(owner) == f"iamaudit/{owner.account.id}/{name}"
 
 
-def by_hand(emulator: Emulator, owner: Owner, **options: Any) -> None:
+def by_hand(owner: Owner, **options: Any) -> FakeSecret:
     """Make a secret in the name of the owner's, as somebody else would."""
-    secretsmanager_backends[owner.account.id]["us-east-1"].create_managed_secret(
-        service_name="x", secret_id=secret_name(owner), secret_string="theirs", **options
+    backend, name = secretsmanager_backends[owner.account.id]["us-east-1"], secret_name(owner)
+    backend.create_secret(
+        name,
+        **{
+            "secret_string": "theirs",
+            "secret_binary": None,
+            "description": None,
+            "tags": None,
+            "kms_key_id": None,
+            "client_request_token": None,
+            "replica_regions": [],
+            "force_overwrite": False,
+        }
+        | options,
     )
+    secret = backend.secrets[name]
+    assert isinstance(secret, FakeSecret)
+    return secret
 
 
 @pytest.mark.parametrize(
@@ -290,7 +306,7 @@ async def test_a_secret_that_somebody_else_prepared_is_refused_before_a_key_is_m
 ) -> None:
     aws, owner = a_writing_aws(emulator), owner_of(estate)
     sink = SecretsManagerSink(aws.open_secrets, kms_key_id="alias/ours")
-    by_hand(emulator, owner, **options)
+    by_hand(owner, **options)
 
     async with aws.connect():
         with pytest.raises(AuditError, match=named):
@@ -301,7 +317,9 @@ async def test_a_secret_that_somebody_else_prepared_is_refused_before_a_key_is_m
     assert not sent(emulator, "PutSecretValue")
 
 
-@pytest.mark.parametrize("wanted", [None, "alias/ours", "arn:aws:kms:us-east-1:1:alias/ours"])
+@pytest.mark.parametrize(
+    "wanted", [None, "alias/ours", "arn:aws:kms:us-east-1:222222222222:alias/ours"]
+)
 async def test_a_secret_of_ours_with_the_same_key_is_used_again(
     emulator: Emulator, estate: Estate, wanted: str | None
 ) -> None:
