@@ -45,16 +45,26 @@ class SecretFile:
         await _in_thread(lambda: self._check(owner))
 
     def _check(self, owner: Owner) -> None:
-        path = self._folder / _safe(owner.account.id)
+        path = self._user_folder(owner)
         with _mistakes(path, "written"), ExitStack() as stack:
-            _make_folders(self._folder)
-            self._open(stack)
+            self._open_all(stack, path)
 
-    def _open(self, stack: ExitStack) -> int:
-        """Open the folder; raise AuditError where it is not this user's alone."""
-        folder = _open_folder(stack, str(self._folder), None, link_allowed=True)
-        check_private(self._folder, os.fstat(folder))
-        return folder
+    def _open_all(self, stack: ExitStack, path: Path) -> list[int]:
+        """Make and open the folders down to `path`.
+
+        Raises AuditError for one that is not this user's alone: others could put another secret
+        into the place of this one.
+        """
+        _make_folders(self._folder)
+        opened = [_open_folder(stack, str(self._folder), None, link_allowed=True)]
+        check_private(self._folder, os.fstat(opened[0]))
+        reached = self._folder
+        for name in path.relative_to(self._folder).parts:
+            reached /= name
+            _make_folder(name, opened[-1])
+            opened.append(_open_folder(stack, name, opened[-1]))
+            check_private(reached, os.fstat(opened[-1]))
+        return opened
 
     async def find(self, owner: Owner, key_id: AccessKeyId) -> str | None:
         """Return the path of the file that has this key whole; raise AuditError."""
@@ -63,13 +73,9 @@ class SecretFile:
     def _put(self, owner: Owner, key_id: AccessKeyId, text: bytes) -> str:
         path = self._path(owner, key_id)
         with _mistakes(path, "written"), ExitStack() as stack:
-            _make_folders(self._folder)
-            folders = [self._open(stack)]
+            folders = self._open_all(stack, path.parent)
             with suppress(FileExistsError):
                 _write(".gitignore", folders[0], b"*\n")
-            for name in path.relative_to(self._folder).parts[:-1]:
-                _make_folder(name, folders[-1])
-                folders.append(_open_folder(stack, name, folders[-1]))
             try:
                 _write(path.name, folders[-1], text)
             except FileExistsError:
@@ -92,8 +98,10 @@ class SecretFile:
         return str(path) if is_of(text, key_id) else None
 
     def _path(self, owner: Owner, key_id: AccessKeyId) -> Path:
-        parts = [_safe(part) for part in (owner.account.id, owner.user_name, key_id)]
-        return self._folder / parts[0] / parts[1] / f"{parts[2]}.json"
+        return self._user_folder(owner) / f"{_safe(key_id)}.json"
+
+    def _user_folder(self, owner: Owner) -> Path:
+        return self._folder / _safe(owner.account.id) / _safe(owner.user_name)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -205,6 +205,37 @@ async def test_a_folder_that_others_can_write_gets_no_secret(tmp_path: Path, mod
     assert files(folder) == []
 
 
+@pytest.mark.parametrize("below", [ACCOUNT_ID, f"{ACCOUNT_ID}/amy"])
+@pytest.mark.parametrize(("mode_", "uid"), [(0o777, -1), (0o1777, 54321), (0o700, 54321)])
+async def test_a_folder_for_a_user_that_somebody_else_prepared_gets_no_secret(
+    tmp_path: Path, below: str, mode_: int, uid: int
+) -> None:
+    prepared = tmp_path / below
+    prepared.mkdir(parents=True)
+    prepared.chmod(mode_)
+    os.chown(prepared, uid, -1)
+    sink = SecretFile(tmp_path)
+
+    with pytest.raises(AuditError, match=f"^{prepared} "):
+        await sink.check(an_owner())
+    with pytest.raises(AuditError, match=f"^{prepared} "):
+        await sink.put(an_owner(), a_new_key())
+
+    assert files(tmp_path) == []
+
+
+async def test_a_link_in_place_of_a_users_folder_is_refused_before_a_key_is_made(
+    tmp_path: Path,
+) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "secrets"
+    elsewhere.mkdir()
+    folder.mkdir()
+    (folder / ACCOUNT_ID).symlink_to(elsewhere)
+
+    with pytest.raises(AuditError, match="can't be written"):
+        await SecretFile(folder).check(an_owner())
+
+
 async def test_a_folder_of_another_user_gets_no_secret(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
