@@ -51,8 +51,10 @@ class ScanPlugin(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """Connect with the worker's own identity; raise AuditError where that can't be done."""
         if self._options.started_here:
-            # Ctrl-C reaches the whole process group: what was read is asked for, then all end.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Ctrl-C, and a terminal that is closed, reach the whole process group: what was read is
+            # asked for, then all end.
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             if os.environ.get("PYTHONSAFEPATH") == SAFE_PATH:
                 # A credential_process that is a Python script may need modules beside it.
                 del os.environ["PYTHONSAFEPATH"]

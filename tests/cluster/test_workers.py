@@ -133,12 +133,15 @@ def test_a_killed_workers_accounts_are_read_again_and_none_is_lost(
     assert told(scanning.report()) == told(alone)
 
 
-def test_a_stop_keeps_what_the_workers_have_read(fake: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
+def test_a_stop_keeps_what_the_workers_have_read(
+    fake: Served, tmp_path: Path, ending: signal.Signals
+) -> None:
     fake.reset()
     scanning = Scanning(fake, tmp_path / "reports", "--workers", "2", "--concurrency", "8")
     wait_for_calls(fake, 150)
     workers = scanning.workers()
-    os.killpg(scanning.process.pid, signal.SIGINT)
+    os.killpg(scanning.process.pid, ending)
     scanning.ended(130)
 
     report = scanning.report()
