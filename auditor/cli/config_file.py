@@ -20,11 +20,14 @@ from auditor.paths import check_private, read_text
 
 NAME = "iamaudit.toml"
 HARMLESS = frozenset({
-    "accounts", "exclude", "source", "transport", "concurrency", "workers", "rate", "region",
+    "accounts", "exclude", "source", "transport", "concurrency", "rate", "region",
     "policy", "now", "fail-on", "only", "limit", "protect", "protect-tag", "max-actions",
     "max-share", "window", "format", "output", "store", "run", "mask-keys", "quiet", "log-level",
 })  # fmt: skip
-"""What a file in the current folder may say; an option that is new is not among it by itself."""
+"""What a file in the current folder may say; an option that is new is not among it by itself.
+
+Nor is what starts processes: `workers`.
+"""
 # The commands that act on what is stored, and where it lies: nobody else may choose that.
 ACTING = frozenset({"plan", "apply", "undo", "keys"})
 STORED = frozenset({"store", "output", "run"})
@@ -105,7 +108,9 @@ def unread(given: Path | None, variables: Mapping[str, str]) -> bool:
 
 def _is_here(path: Path) -> bool:
     """Whether a file lies in the current folder or below, or a link there leads to it."""
-    here, places = Path.cwd(), (path.absolute(), path.resolve())
+    # The folder that is named may itself be a link to here.
+    named = path.parent.resolve() / path.name
+    here, places = Path.cwd(), (path.absolute(), named, path.resolve())
     if here == here.parent:  # in a container, say: not all files of a machine are of its root
         return any(each.parent == here for each in places)
     return any(each.is_relative_to(here) for each in places)

@@ -150,10 +150,13 @@ def test_a_link_out_of_the_current_folder_is_still_of_the_current_folder(
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.toml"
     elsewhere.write_text('profile = "prod"')
     (folder.path / "linked.toml").symlink_to(elsewhere)
+    to_here = elsewhere.parent / "to-here"
+    to_here.symlink_to(folder.path)
 
     assert says("scan", config=str(elsewhere)) == {"profile": "prod"}
-    with pytest.raises(AuditError, match="profile can't be set"):
-        says("scan", config="linked.toml")
+    for linked in ("linked.toml", str(to_here / "linked.toml")):
+        with pytest.raises(AuditError, match="profile can't be set"):
+            says("scan", config=linked)
 
 
 def test_a_file_of_the_operators_own_that_anybody_can_write_is_refused(
@@ -280,6 +283,7 @@ def test_what_makes_a_run_go_further_is_taken_from_no_file(
         'profile = "prod"',
         'sink = "file:/tmp"',
         'scheduler = "tls://127.0.0.1:9"',
+        "workers = 2",
     ],
 )
 def test_whom_a_run_trusts_is_not_said_by_a_file_of_the_current_folder(
