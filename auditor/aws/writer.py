@@ -9,6 +9,7 @@ from auditor.aws.calls import Calls
 from auditor.aws.errors import failures
 from auditor.aws.permissions import ForbiddenActionError
 from auditor.aws.readers import ClientReader
+from auditor.errors import AwsFailure
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse
 from auditor.model.account import AccountId
 from auditor.ports import CreatedKey, Grant
@@ -94,15 +95,19 @@ class ClientWriter:
         operation = "iam:CreateAccessKey"
         self._check(operation, user_name)
         create = partial(self._client.create_access_key, UserName=user_name)
-        answer = await self._calls.once(operation, create)
-        with failures(operation):
-            key = answer["AccessKey"]
-            return CreatedKey(
-                id=AccessKeyId(key["AccessKeyId"]),
-                created_at=utc(key["CreateDate"]),
-                secret=str(key["SecretAccessKey"]),
-                request_id=_request_id(answer),
-            )
+        try:
+            answer = await self._calls.once(operation, create)
+            with failures(operation):
+                key = answer["AccessKey"]
+                return CreatedKey(
+                    id=AccessKeyId(key["AccessKeyId"]),
+                    created_at=utc(key["CreateDate"]),
+                    secret=str(key["SecretAccessKey"]),
+                    request_id=_request_id(answer),
+                )
+        except AwsFailure as failure:
+            failure.__context__ = None  # the SDK's own error, with an answer that it could not read
+            raise
 
     def _check(self, action: str, user_name: str) -> None:
         """Raise ForbiddenActionError unless the action is granted on this user."""

@@ -206,6 +206,7 @@ async def test_an_answer_without_a_request_id_leaves_open_what_was_done(operatio
                 "CreateDate": datetime.now(UTC),
             }
         },
+        {"AccessKey": SECRET},
     ],
 )
 async def test_a_new_key_that_cannot_be_read_is_a_failure_that_repeats_nothing_of_it(
@@ -215,8 +216,8 @@ async def test_a_new_key_that_cannot_be_read_is_a_failure_that_repeats_nothing_o
         await change("CreateAccessKey")(a_writer(answer))
 
     assert caught.value.kind is FailureKind.UNAVAILABLE
-    assert SECRET not in f"{caught.value!r} {caught.value.__dict__}"
-    assert caught.value.__suppress_context__
+    failure = caught.value
+    assert SECRET not in f"{failure!r} {failure.__dict__} {failure.__context__!r}"
 
 
 async def test_the_secret_of_a_new_key_shows_nowhere(
