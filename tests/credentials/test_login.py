@@ -190,7 +190,7 @@ async def test_a_key_that_can_not_sign_is_named(home: Home, login: SignIn, key: 
     assert "aws login --profile prof" in ran.stderr
 
 
-@pytest.mark.parametrize("value", [SESSION, "", "\n  nested = yes"])
+@pytest.mark.parametrize("value", [SESSION, ""])
 async def test_a_profile_without_a_sign_in_is_named_with_the_command(
     home: Home, value: str
 ) -> None:
@@ -201,6 +201,15 @@ async def test_a_profile_without_a_sign_in_is_named_with_the_command(
     assert ran.code == 2
     for each in ("there is no sign-in", "login_session of the default profile", "aws login"):
         assert each in ran.stderr
+
+
+async def test_a_sign_in_with_indented_lines_below_it_is_named(home: Home) -> None:
+    config = "[default]\nregion = us-east-1\nlogin_session =\n  nested = yes\n"
+
+    ran = await scan(home, "fast", "--region", "us-east-1", config=config)
+
+    assert ran.code == 2
+    assert "login_session of the default profile" in ran.stderr
 
 
 async def test_a_pipe_in_place_of_the_cache_is_not_waited_for(home: Home) -> None:

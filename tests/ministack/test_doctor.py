@@ -60,7 +60,7 @@ def test_a_role_that_lacks_one_operation_is_told_exactly_that_one(
     missing = [line for line in problems if "can't be told" not in line]
     assert len(missing) == 1, problems
     told, _, granted = missing[0].partition("; grant it: ")
-    assert told == f"{estate.member_id}: {lacking} is missing"
+    assert told == f"{estate.member_id}: {lacking} is missing; no identity-based policy allows it"
     assert lacking in json.loads(granted)["Action"]
 
 
