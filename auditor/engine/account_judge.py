@@ -285,8 +285,8 @@ def _circumstances(key: AccessKey, now: datetime) -> Iterator[str]:
     match key.last_use:
         case Used() as use:
             where = "" if use.region == "N/A" else f" in {use.region}"
-            days = 0 if unused is None else unused.days
-            yield f"last used {days} days ago for {use.service}{where}"
+            when = "after the time judged at" if unused is None else f"{unused.days} days ago"
+            yield f"last used {when} for {use.service}{where}"
         case NeverUsed():
             yield _never(key)
         case Unknown() as unknown:

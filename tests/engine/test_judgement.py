@@ -1,6 +1,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from auditor.engine.judgement import RunJudge
 from auditor.model.account import OutcomeKind
 from auditor.model.finding import JudgedKey
@@ -86,6 +88,28 @@ def test_a_finding_says_in_words_what_was_found(store: SqliteRunStore) -> None:
         "Active access key older than 90d: created 100 days ago,"
         " last used 2 days ago for ec2 in eu-west-1"
     )
+
+
+@pytest.mark.parametrize(
+    ("days_old", "told"),
+    [(4300, "not used since AWS began to record uses (2015-04-22)"), (3000, "never used")],
+)
+def test_of_a_key_that_is_older_than_aws_records_only_that_is_said(
+    store: SqliteRunStore, days_old: float, told: str
+) -> None:
+    report = judged(store, an_inventory(a_user_with(a_key(days_old=days_old))))
+
+    assert all(told in finding["message"] for finding in report.findings())
+
+
+def test_a_use_after_the_time_judged_at_is_no_time_ago(store: SqliteRunStore) -> None:
+    key = a_key(days_old=100, last_use=used(days=-3, service="ec2"))
+
+    messages = [
+        each["message"] for each in judged(store, an_inventory(a_user_with(key))).findings()
+    ]
+
+    assert any("last used after the time judged at for ec2" in each for each in messages)
 
 
 def test_a_key_with_its_facts_and_violations_is_told(store: SqliteRunStore) -> None:
