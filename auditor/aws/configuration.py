@@ -7,6 +7,7 @@ and the setting. Values are never part of it: they may be secrets.
 
 import configparser
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from botocore.exceptions import (
     ClientError,
     ConfigParseError,
     HTTPClientError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     RefreshWithMFAUnsupportedError,
@@ -31,6 +33,7 @@ from auditor.paths import expanded
 
 EXPORT = "aws configure export-credentials --profile {} --format env"
 _SERVER_ERROR = 500
+_PARAMETER = re.compile(r"parameter:? \"?(\w+)")
 _NEVER = "does not exist"
 _METADATA = frozenset({"iam-role", "container-role"})
 _SOURCES = {
@@ -229,6 +232,10 @@ def _of_provider(error: BaseException, origin: Origin, method: str | None) -> Co
         )
     if isinstance(error, PartialCredentialsError):
         reason = f"{error.kwargs['cred_var']} is missing"
+    elif isinstance(error, ParamValidationError):
+        # Without the value: it may be a token that stands where a name belongs.
+        named = _PARAMETER.findall(str(error))
+        reason = f"{', '.join(named) or 'a setting'} is not what AWS takes"
     elif isinstance(error, BotoCoreError):
         reason = first_line(str(error)).rstrip(".")
     elif isinstance(error, OSError):

@@ -151,7 +151,8 @@ def chain_of(session: Any, origin: Origin, shared: Shared, region: str | None) -
     name = origin.profile or "default"
     explicit = session.instance_variables().get("profile") is not None
     environment = AioEnvProvider()
-    container = _ContainerProvider()
+    # An empty variable, as an unset one of a job, means not given.
+    container = _ContainerProvider(environ={each: v for each, v in os.environ.items() if v})
     # Not as an argument: aiobotocore replaces what it is given by one that checks no host name.
     container._fetcher = _container_fetcher(configured_certificates(session))
     instance = AioInstanceMetadataProvider(iam_role_fetcher=_metadata_fetcher(session))

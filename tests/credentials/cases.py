@@ -435,6 +435,10 @@ BROKEN: Mapping[str, Case] = {
     "web identity of the environment without its file": Case(
         variables=_WEB, says=("AWS_WEB_IDENTITY_TOKEN_FILE: the token file", "No such file")
     ),
+    "an empty endpoint of a container": Case(
+        variables={"AWS_CONTAINER_CREDENTIALS_FULL_URI": ""},
+        says=("no AWS credentials were found",),
+    ),
     "a container without its token file": Case(
         variables=_CONTAINER | {_TOKEN_FILE: "/gone"},
         says=(f"{_TOKEN_FILE}: the token file /gone can't be read: No such file",),
