@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from auditor.aws.tls import configured_certificates, trusting
 from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
 
+# A comment behind one of these is read as a part of it.
 _ONE_WORD = (
     "region", "role_arn", "source_profile", "credential_source", "mfa_serial", "role_session_name",
     "external_id", "duration_seconds", "sso_session", "sso_start_url", "sso_region",
@@ -33,7 +35,6 @@ _ONE_VALUE = (
     *_ONE_WORD, "credential_process", "web_identity_token_file", "sso_role_name", "ca_bundle",
     "services", "sso_registration_scopes", "endpoint_url",
 )  # fmt: skip
-# A comment behind one of these is read as a part of it.
 _COMMENTS = (" #", " ;", "\t#", "\t;")
 _CHOICES = {
     "account_id_endpoint_mode": ("preferred", "disabled", "required"),
@@ -64,12 +65,7 @@ def check_settings(session: Any, origin: Origin, *, region_option: str | None) -
         settings, its = profiles.get(name, {}), origin.of_profile(name)
         _check_profile(settings, its)
         sign_in = settings.get("sso_session")
-        for setting in _not_one_value(sign_ins.get(sign_in, {})):
-            raise bad_setting(
-                f"{setting} of [sso-session {sign_in}] in {its.config_file} has indented lines"
-                " below it",
-                hint="write its value behind the =",
-            )
+        _check_one_value(sign_ins.get(sign_in, {}), partial(_sign_in_place, sign_in, its))
     _check_region(session, origin, region_option)
     for name, (setting, variable, _, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
         if convert is int:
@@ -171,17 +167,22 @@ def _check_files(origin: Origin) -> None:
             ) from None
 
 
-def _not_one_value(settings: Mapping[str, Any]) -> list[str]:
-    """Return the settings that the SDK reads as sections of their own, and then fails on."""
-    return [each for each in _ONE_VALUE if isinstance(settings.get(each), Mapping)]
+def _sign_in_place(name: str, origin: Origin, setting: str) -> str:
+    return f"{setting} of [sso-session {name}] in {origin.config_file}"
+
+
+def _check_one_value(settings: Mapping[str, Any], place: Callable[[str], str]) -> None:
+    """Raise for a setting that the SDK reads as a section of its own, and then fails on."""
+    for setting in _ONE_VALUE:
+        if isinstance(settings.get(setting), Mapping):
+            raise bad_setting(
+                f"{place(setting)} has indented lines below it",
+                hint="write its value behind the =",
+            )
 
 
 def _check_profile(settings: Mapping[str, Any], origin: Origin) -> None:
-    for setting in _not_one_value(settings):
-        raise bad_setting(
-            f"{origin.place(setting)} has indented lines below it",
-            hint="write its value behind the =",
-        )
+    _check_one_value(settings, origin.place)
     for setting in _ONE_WORD:
         value = settings.get(setting)
         if isinstance(value, str) and any(each in value for each in _COMMENTS):

@@ -5,7 +5,7 @@ condition that fails for such a user stops any scan. The others show what may go
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from auditor.model.access_key import AccessKey, AccessKeyId, KeyStatus, LastUse, NeverUsed, Used
@@ -100,12 +100,8 @@ def _user(
 
 
 def _unknown_user(now: datetime) -> Identity:
-    return Identity(
-        name="sample",
-        arn=f"arn:{_PARTITION}:iam::{_ACCOUNT.id}:user/sample",
-        path="/",
-        created_at=_before(now, _OLD),
-        root=False,
+    return replace(
+        _user(now),
         password_enabled=_UNKNOWN,
         mfa=_UNKNOWN,
         tags=_UNKNOWN,
@@ -117,19 +113,13 @@ def _unknown_user(now: datetime) -> Identity:
 
 
 def _root(now: datetime) -> Identity:
-    return Identity(
+    return replace(
+        _user(now, admin=True),
         name=ROOT_USER_NAME,
         arn=f"arn:{_PARTITION}:iam::{_ACCOUNT.id}:root",
-        path="/",
-        created_at=_before(now, _OLD),
         root=True,
         password_enabled=_UNKNOWN,
         mfa=True,
-        tags={},
-        groups=(),
-        policies=(),
-        admin=True,
-        quarantined=False,
     )
 
 
