@@ -26,7 +26,7 @@ from auditor.aws.mfa import AskMfa, MfaPrompt, on_terminal
 from auditor.aws.models import WantedLoader
 from auditor.aws.permissions import CREDENTIAL_ACTIONS, PERMITTED, ForbiddenActionError
 from auditor.aws.providers import Chain, Shared, chain_of
-from auditor.aws.region import DEFAULT_REGION
+from auditor.aws.region import DEFAULT_REGION, use_region_variable
 from auditor.aws.settings import asks_for_mfa, check_endpoint, check_settings
 from auditor.aws.tls import VerifyingSession, check_encrypted, configured_certificates
 from auditor.errors import AwsFailure
@@ -48,6 +48,7 @@ class _SharedSession(AioSession):  # type: ignore[misc]  # the SDK is untyped
 
     def __init__(self, profile: str | None, shared: Shared, *, allow_http: bool) -> None:
         super().__init__(profile=profile)
+        use_region_variable(self)
         self._credentials: Any = None
         self.origin = Origin.of(self)
         self._shared = shared

@@ -50,7 +50,7 @@ from auditor.aws.errors import first_line
 from auditor.aws.login import LoginProvider
 from auditor.aws.login_cache import LoginCache
 from auditor.aws.mfa import MfaPrompt
-from auditor.aws.settings import check_expiry, check_values
+from auditor.aws.settings import check_expiry, check_values, fits_a_header
 from auditor.aws.tls import MetadataSession, configured_certificates
 from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
@@ -83,7 +83,12 @@ class TokenCache(JSONFileCache):  # type: ignore[misc]  # the SDK is untyped
         return key in self._unwritten or super().__contains__(key)
 
     def __getitem__(self, key: str) -> Any:
-        return self._unwritten[key] if key in self._unwritten else super().__getitem__(key)
+        """Return the token; raise ValueError for one that no request can carry."""
+        found = self._unwritten[key] if key in self._unwritten else super().__getitem__(key)
+        token = found.get("accessToken") if isinstance(found, dict) else None
+        if not isinstance(token, str) or not fits_a_header(token):
+            raise ValueError("no token")
+        return found
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Replace the file whole, or not at all: it holds the only way to renew the token."""
@@ -182,9 +187,27 @@ def _container_fetcher(certificates: str | Literal[True]) -> AioContainerMetadat
     )
 
 
+class _MetadataFetcher(AioInstanceMetadataFetcher):  # type: ignore[misc]  # likewise
+    """Reads the credentials of an instance's role; the SDK takes a refusal for "no role"."""
+
+    async def _get_credentials(self, role_name: str, token: str | None = None) -> Any:
+        found = await super()._get_credentials(role_name, token)
+        if isinstance(found, dict) and self._contains_all_credential_fields(found):
+            return found
+        answer = found if isinstance(found, dict) else {}
+        code, message = (first_line(str(answer.get(each) or "-")) for each in ("Code", "Message"))
+        why = "the answer lacks a part of credentials" if code in {"-", "Success"} else code
+        raise ConfigurationFailure(
+            f"the instance metadata service gives no credentials for role {first_line(role_name)}:"
+            f" {why}" + ("" if message == "-" else f": {message}"),
+            hint="check the instance profile, its role, and that EC2 may assume the role",
+            code="InstanceMetadata",
+        )
+
+
 def _metadata_fetcher(session: Any) -> AioInstanceMetadataFetcher:
     setting = session.get_config_variable
-    return AioInstanceMetadataFetcher(
+    return _MetadataFetcher(
         timeout=setting("metadata_service_timeout"),
         num_attempts=setting("metadata_service_num_attempts"),
         user_agent=session.user_agent(),

@@ -19,6 +19,7 @@ from botocore.utils import (
 
 from auditor.aws.configuration import Origin, bad_setting, configured
 from auditor.aws.errors import first_line
+from auditor.aws.region import REGION_VARIABLE
 from auditor.aws.tls import configured_certificates, trusting
 from auditor.errors import ConfigurationFailure
 from auditor.paths import expanded
@@ -47,7 +48,7 @@ _CHOICES = {
 }
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy")
 # Neither quotes around it, nor blanks, line breaks or what is not ASCII.
-_FITS_A_HEADER = re.compile(r"(?![\"'])[!-~]*").fullmatch
+fits_a_header = re.compile(r"(?![\"'])[!-~]*").fullmatch
 _SHORTEST_SESSION, _LONGEST_SESSION = 900, 43_200
 
 
@@ -124,7 +125,7 @@ def check_values(
         ("AWS_SESSION_TOKEN", "aws_session_token"): "" if token is None else token,
     }
     for (variable, setting), value in named.items():
-        if isinstance(value, str) and _FITS_A_HEADER(value):
+        if isinstance(value, str) and fits_a_header(value):
             continue
         place = variable if method == "env" else origin.place(setting)
         if method not in {"env", "shared-credentials-file", "config-file"}:
@@ -203,7 +204,12 @@ def _check_profile(settings: Mapping[str, Any], origin: Origin) -> None:
 
 def _check_region(session: Any, origin: Origin, option: str | None) -> None:
     region = session.get_config_variable("region")
-    place = origin.place("region", "AWS_DEFAULT_REGION") if option is None else "--region"
+    if option is not None:
+        place = "--region"
+    elif os.environ.get(REGION_VARIABLE):
+        place = REGION_VARIABLE
+    else:
+        place = origin.place("region", "AWS_DEFAULT_REGION")
     try:
         if region:
             validate_region_name(region)

@@ -54,7 +54,8 @@ def _global(
             "--config",
             metavar="FILE",
             callback=_keep_config,
-            help="Options in TOML; where not given, those of your own file.",
+            help="Read options from FILE (TOML); default: IAMAUDIT_CONFIG, else"
+            " ~/.config/iamaudit/iamaudit.toml.",
             show_default=False,
         ),
     ] = None,

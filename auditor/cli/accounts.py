@@ -40,7 +40,7 @@ def accounts(
         typer.Option("--format", rich_help_panel=given.REPORTING, help="a table, or JSON"),
     ] = Shape.TABLE,
 ) -> None:
-    """Show which accounts a LIST comes to, and how each would be entered.
+    """Show which accounts LIST selects, and the role or profile that reads each.
 
     Nothing is tried: `iamaudit doctor` does that.
     """

@@ -59,7 +59,7 @@ def apply(
     window: planning.InWindow = None,
     connection: Connection,
 ) -> None:
-    """Apply a plan: each key is read again, changed, read back, and every step journaled.
+    """Apply a plan: read each key again, change it, verify it, and journal every step.
 
     A key that was used, changed or deleted since the plan is left alone; so are the users that the
     plan or --protect protects. Exits with 4 where not every action was applied.

@@ -27,10 +27,10 @@ def demo(
     serve: bool = typer.Option(
         False,
         "--serve",
-        help="only serve the organization, for scans from another terminal",
+        help="serve the organization until Ctrl-C, and print the settings for other terminals",
     ),
 ) -> None:
-    """Scan an organization that is served on this machine; needs no AWS account.
+    """Scan an example organization that runs on this machine, without an AWS account.
 
     Exits 0 when it ran, whatever it found.
     """

@@ -21,7 +21,7 @@ from auditor.wiring.deploy import trust_policy as render_trust_policy
 deploy = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Print what makes the roles that the tool enters; nothing is deployed by it.",
+    help="Print templates for the IAM roles that iamaudit assumes; it deploys nothing itself.",
 )
 
 TRUST, ROLES = "Trust", "Roles"

@@ -55,7 +55,7 @@ def doctor(
         ),
     ] = Depth.ENRICH,
 ) -> None:
-    """Try all that a scan of the accounts needs; name what is missing, and what grants it.
+    """Check every permission that a scan needs; print what is missing and the fix.
 
     Nothing is written to AWS. Exit codes: 0 all fine, 2 wrong usage, 3 something is missing in
     some account, 4 nothing can be reached, 130 interrupted. What can't be told is shown, and does

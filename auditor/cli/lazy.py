@@ -15,22 +15,21 @@ from typer.main import get_command
 COMMANDS: Mapping[str, str] = {
     "scan": "Read every access key of the accounts, live, judge each, and write the reports.",
     "report": "Report on a stored run, without asking AWS anything.",
-    "plan": "Plan by a stored run's findings: one action for each key, written to plan.json.",
-    "apply": "Apply a plan: each key is read again, changed, read back, and every step journaled.",
-    "undo": "Activate again what the plans of a run deactivated and is still inactive.",
+    "plan": "Plan changes for the findings of a stored run: one action per key, in plan.json.",
+    "apply": "Apply a plan: read each key again, change it, verify it, and journal every step.",
+    "undo": "Reactivate the keys that the plans of a run deactivated, if they are still inactive.",
     "diff": "Compare two stored runs: which findings are new, resolved, changed or still open.",
     "history": "List the stored runs; with RUN, every line of the journal about its plans.",
-    "prune": "Say which old runs would be removed from the store; with --yes, remove them.",
+    "prune": "List the old runs that the store no longer needs; with --yes, remove them.",
     "keys": "Access keys of one user: list, last-used, create, activate, deactivate, delete,"
     " rotate, tour.",
     "policy": "The shipped policies and your own: list, show, check, explain, test.",
-    "doctor": "Try all that a scan of the accounts needs; name what is missing, and what"
-    " grants it.",
-    "permissions": "Print the least IAM policy that a purpose needs.",
-    "deploy": "Print what makes the roles that the tool enters; nothing is deployed by it.",
+    "doctor": "Check every permission that a scan needs; print what is missing and the fix.",
+    "permissions": "Print the smallest IAM policy that a task needs.",
+    "deploy": "Print templates for the IAM roles that iamaudit assumes; it deploys nothing itself.",
     "publish": "Send the findings of a stored run elsewhere: securityhub.",
-    "accounts": "Show which accounts a LIST comes to, and how each would be entered.",
-    "demo": "Scan an organization that is served on this machine; needs no AWS account.",
+    "accounts": "Show which accounts LIST selects, and the role or profile that reads each.",
+    "demo": "Scan an example organization that runs on this machine, without an AWS account.",
     "schema": "Print a JSON Schema: of report.json, plan.json, a policy, or tests of a policy.",
 }
 """Each is the function or the group of its name in `auditor.cli.NAME`."""

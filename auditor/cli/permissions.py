@@ -47,7 +47,7 @@ def permissions(
     sink: planning.Sink = None,
     role_name: given.RoleNames = ["iamaudit-read"],
 ) -> None:
-    """Print the least IAM policy that a purpose needs.
+    """Print the smallest IAM policy that a task needs.
 
     A plan that rotates as well as deletes needs rotate, which holds all that apply does.
     """

@@ -33,7 +33,7 @@ def plan(
     mask_keys: given.MaskKeys = False,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
-    """Plan by a stored run's findings: one action for each key, written to plan.json.
+    """Plan changes for the findings of a stored run: one action per key, in plan.json.
 
     Nothing is changed, and nothing asked of AWS. Keys are deactivated at most, unless
     --allow-rotate or --allow-delete are given.

@@ -36,7 +36,7 @@ def prune(
     store: given.Store = None,
     output: given.OutputFolder = Path("reports"),
 ) -> None:
-    """Say which old runs would be removed from the store; with --yes, remove them.
+    """List the old runs that the store no longer needs; with --yes, remove them.
 
     A run stays that --keep or --keep-days keeps, that is the newest, or whose plans can still be
     applied, resumed or undone. The journal stays whole.

@@ -41,7 +41,7 @@ def undo(
     window: planning.InWindow = None,
     connection: Connection,
 ) -> None:
-    """Activate again what the plans of a run deactivated and is still inactive.
+    """Reactivate the keys that the plans of a run deactivated, if they are still inactive.
 
     A key that somebody else restored and ended again since is held back unless --key names it.
     Exits with 4 where not every key was restored.

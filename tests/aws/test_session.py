@@ -6,7 +6,9 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from auditor.aws.connection import Connection
 from auditor.aws.permissions import PERMITTED
+from auditor.aws.region import region_of
 from auditor.aws.session import ForbiddenActionError, Transport
 from auditor.aws.tls import VerifyingSession
 from auditor.demo.emulator import Emulator, Request, Response
@@ -256,6 +258,31 @@ async def test_the_regional_endpoint_of_sts_is_used(
 
     async with aws._clients.client(aws._clients.own, "sts") as client:
         assert client.meta.endpoint_url == "https://sts.eu-central-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "region"),
+    [
+        ("eu-west-3", None, "eu-west-3"),
+        ("", None, "eu-north-1"),
+        ("eu-west-3", "eu-central-1", "eu-central-1"),
+    ],
+)
+@pytest.mark.usefixtures("organization")
+async def test_the_region_comes_from_where_the_cli_takes_it(
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    option: str | None,
+    region: str,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", variable)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    aws = an_aws(emulator, endpoint_url=None, region=option)
+
+    async with aws._clients.client(aws._clients.own, "sts") as client:
+        assert client.meta.region_name == region
+    assert region_of(Connection(region=option)) == region
 
 
 async def test_without_credentials_the_mend_is_said(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.credentials.sources import CONTAINER_TOKEN, WEB_TOKEN
+from tests.credentials.sources import CONTAINER_TOKEN, METADATA, WEB_TOKEN
 from tests.faults.cloud import CALLER_KEY, CALLER_SECRET, MANAGEMENT
 
 ROLE = f"arn:aws:iam::{MANAGEMENT}:role/Auditor"
@@ -38,7 +38,7 @@ class Case:
     files: Mapping[str, str] = field(default_factory=dict)
     """By the path in the home folder; what begins with #! can be executed."""
     sign_in: str = ""
-    """What the cache of the CLI holds: "valid", "expired", "refreshable", "damaged", "naive"."""
+    """What the cache of the CLI holds: valid, expired, refreshable, damaged, naive, two lines."""
     spoilt: tuple[str, int, str] | None = None
     options: tuple[str, ...] = ()
     code: int = 2
@@ -279,6 +279,17 @@ BROKEN_PROFILES: Mapping[str, Case] = {
     "SSO with a damaged cache": Case(
         profile=SSO, more=CENTRE, sign_in="damaged", says=("the SSO token of profile PROF",)
     ),
+    "SSO with a token of two lines": Case(
+        profile=SSO, more=CENTRE, sign_in="two lines", says=("the SSO token of profile PROF",)
+    ),
+    "SSO without a session, with a token of two lines": Case(
+        profile=OLD_SSO, sign_in="two lines", says=("the SSO token of profile PROF",)
+    ),
+    "SSO whose session has indented lines": Case(
+        profile=SSO,
+        more="[sso-session CORP]\nsso_region =\n  a = b\nsso_start_url = https://CORP.example\n",
+        says=("sso_region of [sso-session CORP]", ".aws/config", "indented lines"),
+    ),
     "SSO with a time without a zone": Case(
         profile=SSO, more=CENTRE, sign_in="naive", says=("the SSO token of profile PROF",)
     ),
@@ -389,6 +400,25 @@ BROKEN: Mapping[str, Case] = {
     "a blank behind the region": Case(
         variables=ENVIRONMENT | {"AWS_DEFAULT_REGION": "us-east-1 "},
         says=("AWS_DEFAULT_REGION: 'us-east-1 ' is not a region",),
+    ),
+    "a region of the environment that is none": Case(
+        profile=KEYS,
+        variables={"AWS_REGION": "us east 1", "AWS_DEFAULT_REGION": "us-east-1"},
+        says=("AWS_REGION: 'us east 1' is not a region",),
+    ),
+    "an instance whose role may not be assumed": Case(
+        variables={"AWS_EC2_METADATA_DISABLED": "false"},
+        spoilt=(
+            f"{METADATA}Auditor",
+            200,
+            '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "EC2 cannot assume the role."}',
+        ),
+        says=("the instance metadata service", "role Auditor", "AssumeRoleUnauthorizedAccess"),
+    ),
+    "an instance that gives a list": Case(
+        variables={"AWS_EC2_METADATA_DISABLED": "false"},
+        spoilt=(f"{METADATA}Auditor", 200, "[1]"),
+        says=("the instance metadata service", "lacks a part of credentials"),
     ),
     "a region of the command line": Case(
         variables=ENVIRONMENT, options=("--region", "a b"), says=("--region: 'a b'",)

@@ -60,6 +60,8 @@ class Home:
             text = f'{{"accessToken": "{SECRET}"'
         elif how == "naive":
             text = text.replace('Z"', '"')
+        elif how == "two lines":
+            text = text.replace('"accessToken": "', '"accessToken": "x\\n')
         for name in (session, f"https://{session}.example/start"):
             (cache / f"{sha1(name.encode(), usedforsecurity=False).hexdigest()}.json").write_text(
                 text

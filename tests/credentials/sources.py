@@ -20,7 +20,7 @@ from tests.faults.sso import IdentityCenter
 
 WEB_TOKEN, CONTAINER_TOKEN, MFA_CODE = "web-identity-token", "container-token", "123456"
 _ROLE = f"arn:aws:iam::{MANAGEMENT}:role/Auditor"
-_METADATA = "/latest/meta-data/iam/security-credentials/"
+METADATA = "/latest/meta-data/iam/security-credentials/"
 
 
 @dataclass
@@ -93,9 +93,9 @@ class Sources:
             return (200, json.dumps(self.session())) if right else (403, "secret-of-the-endpoint")
         if method == "PUT":
             return 200, "metadata-token"
-        if path == _METADATA:
+        if path == METADATA:
             return 200, "Auditor"
-        if path.startswith(_METADATA):
+        if path.startswith(METADATA):
             return 200, json.dumps(self.session())
         return 404, "nothing here"
 
